@@ -1,0 +1,193 @@
+// Package modem turns a serial port with a GSM/LTE modem behind it into
+// something that sends one SMS at a time and says truly what became of it.
+//
+// It knows 3GPP TS 27.005, 27.007 and 23.040, and nothing of verifications,
+// queues or storage.
+//
+// What always holds:
+//
+//   - A Result is Committed if and only if Ctrl-Z was handed whole to the
+//     port. A Result that is not Committed sent nothing.
+//   - An answer is credited only to the command that it answers: after a
+//     time-out the session ends and the modem is resynchronised.
+//   - A PDU is written once per AT+CMGS, and only while PDU mode is verified.
+//   - A modem that hangs, vanishes or lies holds up no other modem.
+package modem
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Submission is one SMS to be sent in one segment.
+type Submission struct {
+	// To is the recipient: the digits of an E.164 number, without "+".
+	To string
+	// Text is sent in the GSM 7-bit default alphabet (TS 23.038) where it
+	// fits that alphabet and in UCS-2 where not; more than one segment is
+	// refused with class Ours.
+	Text string
+	// Validity is TP-VP in the relative format (TS 23.040 9.2.3.12.1):
+	// 0 is 5 minutes, 1 is 10 minutes, …
+	Validity byte
+	// Report asks for a delivery report (TP-SRR).
+	Report bool
+	// Replace is TP-PID 0x41…0x47 for a replace-type message, or 0.
+	Replace byte
+}
+
+// String keeps numbers and texts out of logs.
+func (s Submission) String() string { return "submission" }
+
+// GoString keeps numbers and texts out of logs.
+func (s Submission) GoString() string { return s.String() }
+
+// LogValue keeps numbers and texts out of logs.
+func (s Submission) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// Class says what a Result means for the message; design: records and states.
+type Class string
+
+const (
+	// Accepted: the network took it; MR is its reference.
+	Accepted Class = "accepted"
+	// Destination: the recipient can't be reached for good.
+	Destination Class = "destination"
+	// Ours: the PDU or the configuration is wrong; no modem will take it.
+	Ours Class = "ours"
+	// SIM: this SIM or modem can't send now; another may.
+	SIM Class = "sim"
+	// Temporary: refused, not accepted; try again within the message's life.
+	Temporary Class = "temporary"
+	// Ambiguous: committed, and no trustworthy answer came.
+	Ambiguous Class = "ambiguous"
+)
+
+// Result is what became of one Submission.
+type Result struct {
+	Class Class
+	// MR is TP-MR, the message reference of an accepted message.
+	MR byte
+	// Cause is short and stable: "cms-500", "cme-14", "no-prompt",
+	// "timeout", "eof", "reboot", "error", "no-reference", "" when accepted.
+	Cause string
+	// CMS and CME are the error numbers, -1 where there was none.
+	CMS, CME int
+	// OtherSIM: the cause may lie with this SIM or with the destination, so
+	// one try by another SIM is worth it (RP causes 27 and 38).
+	OtherSIM bool
+	// Soon is the wait that the cause itself suggests before the next try;
+	// 0 where the caller's own backoff fits.
+	Soon time.Duration
+	// Committed: Ctrl-Z was handed whole to the port.
+	Committed bool
+	// Began is when the first byte of AT+CMGS was written (zero: never),
+	// CommittedAt when Ctrl-Z was, Ended when the answer was in.
+	Began, CommittedAt, Ended time.Time
+}
+
+// Report is a delivery report: SMS-STATUS-REPORT, TS 23.040 9.2.2.3.
+type Report struct {
+	IMSI string
+	MR   byte
+	// Recipient is TP-RA's digits as the network wrote them, perhaps without
+	// a country code.
+	Recipient string
+	// SCTS is when the service centre took the message, Discharge when the
+	// report's outcome came about; their time zones may be wrong.
+	SCTS, Discharge time.Time
+	// Status is TP-ST, TS 23.040 9.2.3.15.
+	Status   byte
+	Received time.Time
+}
+
+// String keeps the recipient out of logs.
+func (r Report) String() string { return "delivery report" }
+
+// GoString keeps the recipient out of logs.
+func (r Report) GoString() string { return r.String() }
+
+// LogValue keeps the recipient out of logs.
+func (r Report) LogValue() slog.Value { return slog.StringValue(r.String()) }
+
+// Outcome of a Report's TP-Status.
+type Outcome string
+
+const (
+	// Delivered: the recipient's phone has it (0–31).
+	Delivered Outcome = "delivered"
+	// Trying: not yet; the service centre goes on (32–63).
+	Trying Outcome = "trying"
+	// Undeliverable: it never will (64–95, and the reserved 128–255 as 99).
+	Undeliverable Outcome = "undeliverable"
+	// GaveUp: a temporary fault, but the service centre tries no more (96–127).
+	GaveUp Outcome = "gave_up"
+)
+
+// Outcome classifies TP-Status.
+func (r Report) Outcome() Outcome {
+	switch {
+	case r.Status < 32:
+		return Delivered
+	case r.Status < 64:
+		return Trying
+	case r.Status < 96:
+		return Undeliverable
+	default:
+		return GaveUp
+	}
+}
+
+// Inbound is a received SMS: SMS-DELIVER, TS 23.040 9.2.2.1.
+type Inbound struct {
+	IMSI string
+	// From is the originating address: "+" and digits, digits, or letters.
+	From string
+	Text string
+	SCTS time.Time
+	// PDU is the TPDU as received, for what could not be decoded.
+	PDU      []byte
+	Received time.Time
+}
+
+// String keeps sender and text out of logs.
+func (i Inbound) String() string { return "inbound message" }
+
+// GoString keeps sender and text out of logs.
+func (i Inbound) GoString() string { return i.String() }
+
+// LogValue keeps sender and text out of logs.
+func (i Inbound) LogValue() slog.Value { return slog.StringValue(i.String()) }
+
+// State of a modem as the operator sees it.
+type State string
+
+// The states of contract.md.
+const (
+	Starting State = "starting"
+	Waiting  State = "waiting"
+	Ready    State = "ready"
+	Sending  State = "sending"
+	Paused   State = "paused"
+	Parked   State = "parked"
+	Down     State = "down"
+)
+
+// Status is a snapshot of one modem.
+type Status struct {
+	// Name is stable for the modem's life under this daemon.
+	Name  string
+	State State
+	// Reason says in words why the modem is not ready, "" when it is.
+	Reason string
+	// Port is the path in use.
+	Port                          string
+	Manufacturer, Model, Firmware string
+	IMEI, IMSI                    string
+	Operator                      string
+	Registered                    bool
+	// SignalDBm is 0 when unknown.
+	SignalDBm int
+	// Since is when State began.
+	Since time.Time
+}
