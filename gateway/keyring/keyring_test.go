@@ -1,0 +1,546 @@
+package keyring
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func newMaster(t testing.TB) Master {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "master")
+	if err := Init(path); err != nil {
+		t.Fatal(err)
+	}
+	m, err := ReadMaster(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func open(t testing.TB, dir string, m Master) *Keyring {
+	t.Helper()
+	k, err := Open(dir, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestReopenKeepsKeys(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	ref := Ref{Table: "verification", Key: []byte("id"), Field: "to"}
+	first := open(t, dir, m)
+	sealed := first.Seal(ref, []byte("+33612345678"))
+	second := open(t, dir, m)
+	if got, err := second.Unseal(ref, sealed); err != nil || string(got) != "+33612345678" {
+		t.Errorf("Unseal after reopening = %q, %v", got, err)
+	}
+	part := []byte("x")
+	if first.ID() != second.ID() || first.CodeMAC(part) != second.CodeMAC(part) ||
+		first.APIKeyMAC(part) != second.APIKeyMAC(part) || first.SessionMAC(part) != second.SessionMAC(part) {
+		t.Error("a MAC changed over reopening")
+	}
+	if open(t, t.TempDir(), m).ID() == first.ID() {
+		t.Error("two keyrings under one master have one ID")
+	}
+}
+
+func TestEachPurposeHasItsOwnKey(t *testing.T) {
+	k := open(t, t.TempDir(), newMaster(t))
+	part := []byte("x")
+	sums := [][32]byte{k.CodeMAC(part), k.APIKeyMAC(part), k.SessionMAC(part), k.lookup.sum([][]byte{part})}
+	for i, a := range sums {
+		if slices.Contains(sums[i+1:], a) {
+			t.Errorf("MAC %d is repeated", i)
+		}
+	}
+}
+
+func TestWrongMasterIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir, newMaster(t))
+	before := snapshot(t, dir)
+	if _, err := Open(dir, newMaster(t)); !errors.Is(err, ErrWrongMaster) {
+		t.Errorf("Open with another master: %v", err)
+	}
+	if _, err := Open(dir, Master{}); !errors.Is(err, ErrMasterFormat) {
+		t.Errorf("Open with no master: %v", err)
+	}
+	if after := snapshot(t, dir); !equalFiles(before, after) {
+		t.Error("a refused Open changed the directory")
+	}
+}
+
+// Every single flipped bit of every key file is refused.
+func TestFlippedBitsAreRefused(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	open(t, dir, m)
+	for path, raw := range snapshot(t, dir) {
+		for bit := range len(raw) * 8 {
+			changed := bytes.Clone(raw)
+			changed[bit/8] ^= 1 << (bit % 8)
+			write(t, path, changed)
+			_, err := Open(dir, m)
+			if !errors.Is(err, ErrKeyDamaged) && !errors.Is(err, ErrWrongMaster) {
+				t.Fatalf("%s: bit %d flipped: %v", path, bit, err)
+			}
+		}
+		for _, size := range []int{0, len(raw) - 1, len(raw) + 1} {
+			write(t, path, append(bytes.Clone(raw), 0)[:size])
+			if _, err := Open(dir, m); !errors.Is(err, ErrKeyDamaged) {
+				t.Fatalf("%s cut to %d bytes: %v", path, size, err)
+			}
+		}
+		write(t, path, raw)
+	}
+	open(t, dir, m)
+}
+
+// A key file is good only under its own name and in its own directory.
+func TestSwappedFilesAreRefused(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	open(t, dir, m)
+	files := snapshot(t, dir)
+	for to, own := range files {
+		for from, raw := range files {
+			if from == to {
+				continue
+			}
+			write(t, to, raw)
+			if _, err := Open(dir, m); !errors.Is(err, ErrKeyDamaged) {
+				t.Errorf("%s in the place of %s: %v", from, to, err)
+			}
+		}
+		write(t, to, own)
+	}
+}
+
+func TestMissingFilesAreRefused(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	open(t, dir, m)
+	files := snapshot(t, dir)
+	if len(files) != 5 {
+		t.Fatalf("a new keyring has %d files", len(files))
+	}
+	for path, raw := range files {
+		remove(t, path)
+		if _, err := Open(dir, m); !errors.Is(err, ErrKeysLost) {
+			t.Errorf("without %s: %v", path, err)
+		}
+		write(t, path, raw)
+	}
+	remove(t, filepath.Join(dir, epochsDir))
+	if _, err := Open(dir, m); !errors.Is(err, ErrKeysLost) {
+		t.Errorf("without %s: %v", epochsDir, err)
+	}
+}
+
+// A creation that ended at any point is finished by the next Open, unless the
+// directory was in use.
+func TestCreationIsRepairedOnlyWhereSafe(t *testing.T) {
+	m, other := newMaster(t), newMaster(t)
+	tests := []struct {
+		name string
+		dir  func(t *testing.T, dir string)
+		want error
+	}{
+		{"empty", func(*testing.T, string) {}, nil},
+		{"unfinished directories", func(t *testing.T, dir string) {
+			for _, name := range []string{"epochs-1", "keys-2"} {
+				mkdir(t, filepath.Join(dir, unfinished+name))
+				write(t, filepath.Join(dir, unfinished+name, "codes"), []byte("torn"))
+			}
+		}, nil},
+		{"epochs but no keys", func(t *testing.T, dir string) {
+			open(t, dir, m)
+			remove(t, filepath.Join(dir, keysDir))
+		}, nil},
+		{"empty epochs", func(t *testing.T, dir string) { mkdir(t, filepath.Join(dir, epochsDir)) }, ErrKeysLost},
+		{"an empty database", func(t *testing.T, dir string) { write(t, filepath.Join(dir, "smsotpd.db"), nil) }, nil},
+		{"other things", func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "master.key"), []byte("smsotpd"))
+			mkdir(t, filepath.Join(dir, "lost+found"))
+		}, nil},
+		{"a database", func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, "smsotpd.db"), []byte("records"))
+		}, ErrKeysLost},
+		{"a database, epochs but no keys", func(t *testing.T, dir string) {
+			open(t, dir, m)
+			remove(t, filepath.Join(dir, keysDir))
+			write(t, filepath.Join(dir, "smsotpd.db"), []byte("records"))
+		}, ErrKeysLost},
+		{"epochs of another master", func(t *testing.T, dir string) {
+			open(t, dir, other)
+			remove(t, filepath.Join(dir, keysDir))
+		}, ErrWrongMaster},
+		{"a later epoch", func(t *testing.T, dir string) {
+			open(t, dir, m)
+			remove(t, filepath.Join(dir, keysDir))
+			write(t, filepath.Join(dir, epochsDir, "2"), []byte("x"))
+		}, ErrKeysLost},
+		{"empty keys", func(t *testing.T, dir string) { mkdir(t, filepath.Join(dir, keysDir)) }, ErrKeysLost},
+		{"keys is a file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, keysDir), nil) }, errAny},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			tt.dir(t, dir)
+			before := snapshot(t, dir)
+			_, err := Open(dir, m)
+			switch {
+			case tt.want == errAny && err == nil, tt.want != errAny && !errors.Is(err, tt.want):
+				t.Fatalf("Open = %v, want %v", err, tt.want)
+			case err != nil:
+				if !equalFiles(before, snapshot(t, dir)) {
+					t.Error("a refused Open changed the directory")
+				}
+				return
+			}
+			open(t, dir, m)
+			for path := range snapshot(t, dir) {
+				if strings.Contains(path, unfinished) {
+					t.Errorf("%s was left", path)
+				}
+			}
+		})
+	}
+	if _, err := Open(filepath.Join(t.TempDir(), "missing"), m); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a missing state directory: %v", err)
+	}
+}
+
+var errAny = errors.New("any error")
+
+func TestFirstOpensAtOnceAgree(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	var wg sync.WaitGroup
+	ids := make([]Token, 8)
+	for i := range ids {
+		wg.Go(func() {
+			k, err := Open(dir, m)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			ids[i] = k.ID()
+		})
+	}
+	wg.Wait()
+	if got := slices.Compact(ids); len(got) != 1 {
+		t.Errorf("%d different keyrings from one directory", len(got))
+	}
+}
+
+// Rule 25: the state directory holds no unwrapped key, in no encoding that a
+// search would try.
+func TestNoUnwrappedKeyInDirectory(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	open(t, dir, m)
+	w, err := newWrapper(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := [][]byte{m.key[:]}
+	for path := range snapshot(t, dir) {
+		p := purposeKey
+		if filepath.Base(filepath.Dir(path)) == epochsDir {
+			p = purposeEpoch
+		}
+		key, err := w.read(filepath.Dir(path), p, filepath.Base(path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, key)
+	}
+	if len(secrets) != 6 {
+		t.Fatalf("%d keys", len(secrets))
+	}
+	for path, raw := range snapshot(t, dir) {
+		for _, s := range secrets {
+			for at := range len(s) - 7 {
+				if bytes.Contains(raw, s[at:at+8]) {
+					t.Errorf("%s holds 8 bytes of a key", path)
+				}
+			}
+		}
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: mode %v, %v", path, info.Mode(), err)
+		}
+		if info, err := os.Stat(filepath.Dir(path)); err != nil || info.Mode().Perm() != 0o700 {
+			t.Errorf("%s: mode %v, %v", filepath.Dir(path), info.Mode(), err)
+		}
+	}
+}
+
+func TestSealedOpensOnlyForItsRef(t *testing.T) {
+	k := open(t, t.TempDir(), newMaster(t))
+	// The second and third differ only in where one part ends.
+	refs := []Ref{
+		{"message", []byte("id"), "body"},
+		{"message", []byte("i"), "dbody"},
+		{"messagei", []byte("d"), "body"},
+		{"message", []byte("id"), "to"},
+		{"message", []byte("ie"), "body"},
+		{"verification", []byte("id"), "body"},
+		{"", nil, ""},
+	}
+	for i, at := range refs {
+		sealed := k.Seal(at, []byte("plaintext"))
+		for j, from := range refs {
+			got, err := k.Unseal(from, sealed)
+			if i == j && (err != nil || string(got) != "plaintext") {
+				t.Errorf("ref %d: %q, %v", i, got, err)
+			}
+			if i != j && !errors.Is(err, ErrSealed) {
+				t.Errorf("sealed for ref %d, unsealed for ref %d: %v", i, j, err)
+			}
+		}
+	}
+	other := open(t, t.TempDir(), newMaster(t))
+	if _, err := other.Unseal(refs[0], k.Seal(refs[0], nil)); !errors.Is(err, ErrSealed) {
+		t.Errorf("another keyring: %v", err)
+	}
+}
+
+func TestSealRoundTripAndBitFlips(t *testing.T) {
+	k := open(t, t.TempDir(), newMaster(t))
+	rapid.Check(t, func(t *rapid.T) {
+		ref := Ref{rapid.String().Draw(t, "table"), rapid.SliceOf(rapid.Byte()).Draw(t, "key"), rapid.String().Draw(t, "field")}
+		plain := rapid.SliceOf(rapid.Byte()).Draw(t, "plaintext")
+		sealed := k.Seal(ref, plain)
+		if len(sealed) != len(plain)+SealOverhead {
+			t.Fatalf("%d bytes sealed are %d", len(plain), len(sealed))
+		}
+		if got, err := k.Unseal(ref, sealed); err != nil || !bytes.Equal(got, plain) {
+			t.Fatalf("Unseal = %x, %v", got, err)
+		}
+		if bytes.Equal(sealed, k.Seal(ref, plain)) {
+			t.Fatal("two seals are equal")
+		}
+		changed := bytes.Clone(sealed)
+		bit := rapid.IntRange(0, len(sealed)*8-1).Draw(t, "bit")
+		changed[bit/8] ^= 1 << (bit % 8)
+		if _, err := k.Unseal(ref, changed); !errors.Is(err, ErrSealed) {
+			t.Fatalf("bit %d flipped: %v", bit, err)
+		}
+		short := sealed[:rapid.IntRange(0, len(sealed)-1).Draw(t, "length")]
+		if _, err := k.Unseal(ref, short); !errors.Is(err, ErrSealed) {
+			t.Fatalf("cut to %d: %v", len(short), err)
+		}
+	})
+}
+
+func TestSealNonceDependsOnItsArgumentsAlone(t *testing.T) {
+	k := open(t, t.TempDir(), newMaster(t))
+	ref, nonce := Ref{"message", []byte("id"), "body"}, NewNonce()
+	if !bytes.Equal(k.SealNonce(nonce, ref, []byte("a")), k.SealNonce(nonce, ref, []byte("a"))) {
+		t.Error("the same nonce, ref and plaintext gave two values")
+	}
+	if nonce == NewNonce() {
+		t.Error("a nonce was repeated")
+	}
+}
+
+// Values of an earlier epoch open while its key is there; new ones are sealed
+// under the highest.
+func TestEpochs(t *testing.T) {
+	dir, m := t.TempDir(), newMaster(t)
+	ref := Ref{"message", []byte("id"), "body"}
+	old := open(t, dir, m).Seal(ref, []byte("old"))
+	w, err := newWrapper(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"2", "10"} {
+		write(t, filepath.Join(dir, epochsDir, name), w.newKey(purposeEpoch, name))
+	}
+	for _, name := range []string{"01", "0", "-1", "3~", "4294967296", ".11"} {
+		write(t, filepath.Join(dir, epochsDir, name), []byte("no epoch"))
+	}
+	k := open(t, dir, m)
+	recent := k.Seal(ref, []byte("recent"))
+	if want := []byte{1, 0, 0, 0, 10}; !bytes.HasPrefix(recent, want) {
+		t.Errorf("sealed value begins %x, want %x", recent[:5], want)
+	}
+	for want, sealed := range map[string][]byte{"old": old, "recent": recent} {
+		if got, err := k.Unseal(ref, sealed); err != nil || string(got) != want {
+			t.Errorf("Unseal %s = %q, %v", want, got, err)
+		}
+	}
+	moved := bytes.Clone(old)
+	moved[4] = 2
+	if _, err := k.Unseal(ref, moved); !errors.Is(err, ErrSealed) {
+		t.Errorf("a value moved to another epoch: %v", err)
+	}
+	remove(t, filepath.Join(dir, epochsDir, "1"))
+	if _, err := open(t, dir, m).Unseal(ref, old); !errors.Is(err, ErrSealed) {
+		t.Errorf("a value of a destroyed epoch: %v", err)
+	}
+}
+
+func TestTokensKeepLabelsAndPartsApart(t *testing.T) {
+	k := open(t, t.TempDir(), newMaster(t))
+	b := func(s string) []byte { return []byte(s) }
+	tokens := []Token{
+		k.Lookup("number", b("ab")), k.Lookup("number", b("a"), b("b")), k.Lookup("numbera", b("b")),
+		k.Lookup("numberab"), k.Lookup("number", b("ab"), nil), k.Lookup("address", b("ab")), k.Lookup("", b("number"), b("ab")),
+	}
+	for i, tok := range tokens {
+		if j := slices.Index(tokens, tok); j != i {
+			t.Errorf("tokens %d and %d are equal", j, i)
+		}
+	}
+	if k.Lookup("number", b("ab")) != tokens[0] {
+		t.Error("a token changed")
+	}
+	if k.CodeMAC(b("ab")) == k.CodeMAC(b("a"), b("b")) {
+		t.Error("CodeMAC joins its parts")
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	k := open(t, t.TempDir(), newMaster(t))
+	ref := Ref{"message", []byte("id"), "body"}
+	want := k.Lookup("number", []byte("x"))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				if k.Lookup("number", []byte("x")) != want {
+					t.Error("a token changed")
+				}
+				if got, err := k.Unseal(ref, k.Seal(ref, []byte("y"))); err != nil || string(got) != "y" {
+					t.Errorf("Unseal = %q, %v", got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestSecretsDoNotPrint(t *testing.T) {
+	m := newMaster(t)
+	k := open(t, t.TempDir(), m)
+	token := k.Lookup("number", []byte("x"))
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "master", m, "token", token)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "master", m, "token", token)
+	out := log.String()
+	for _, verb := range "vsqxXdbocUtTeEfFgGpw" {
+		for _, flag := range []string{"", "+", "#"} {
+			format := "%" + flag + string(verb)
+			out += fmt.Sprintf(format+"\n", m) + fmt.Sprintf(format+"\n", &m) + fmt.Sprintf(format+"\n", k)
+			if verb != 'p' && verb != 'w' { // fmt passes Format by for these
+				out += fmt.Sprintf(format+"\n", token)
+			}
+		}
+	}
+	for _, secret := range [][]byte{m.key[:], token[:]} {
+		for _, form := range []string{"%x", "%X", "%d", "%s", "%#v"} {
+			if text := strings.Trim(fmt.Sprintf(form, secret), "[]"); strings.Contains(out, text) {
+				t.Errorf("a secret was printed as %s", form)
+			}
+		}
+	}
+}
+
+// snapshot is the content of every regular file below dir, by path.
+func snapshot(t testing.TB, dir string) map[string][]byte {
+	t.Helper()
+	files := make(map[string][]byte)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		files[path], err = os.ReadFile(path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func equalFiles(a, b map[string][]byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for path, raw := range a {
+		if other, ok := b[path]; !ok || !bytes.Equal(raw, other) {
+			return false
+		}
+	}
+	return true
+}
+
+func write(t testing.TB, path string, content []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mkdir(t testing.TB, path string) {
+	t.Helper()
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t testing.TB, path string) {
+	t.Helper()
+	if err := os.RemoveAll(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	k := open(b, b.TempDir(), newMaster(b))
+	ref, plain := Ref{"verification", make([]byte, 16), "number"}, []byte("+33612345678")
+	b.ReportAllocs()
+	for b.Loop() {
+		k.Seal(ref, plain)
+	}
+}
+
+func BenchmarkUnseal(b *testing.B) {
+	k := open(b, b.TempDir(), newMaster(b))
+	ref := Ref{"verification", make([]byte, 16), "number"}
+	sealed := k.Seal(ref, []byte("+33612345678"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.Unseal(ref, sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	k := open(b, b.TempDir(), newMaster(b))
+	part := []byte("33612345678")
+	b.ReportAllocs()
+	for b.Loop() {
+		k.Lookup("number", part)
+	}
+}
+
+func BenchmarkCodeMAC(b *testing.B) {
+	k := open(b, b.TempDir(), newMaster(b))
+	id, code := make([]byte, 16), []byte("123456")
+	b.ReportAllocs()
+	for b.Loop() {
+		k.CodeMAC(id, code)
+	}
+}
