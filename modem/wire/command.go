@@ -1,0 +1,220 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	ctrlZ = 0x1a
+	esc   = 0x1b
+)
+
+// phase of the command under way.
+type phase int
+
+const (
+	idle      phase = iota
+	answering       // a one-step command: its final result is awaited
+	prompting       // a two-step command: its prompt is awaited
+	prompted        // the prompt is with the engine, which will write the payload
+	writing         // the payload is being written
+	committed       // payload and Ctrl-Z are written: the final result is awaited
+	aborting        // ESC is being written; nothing counts any more
+)
+
+// command is the one that the engine has written last.
+type command struct {
+	phase   phase
+	text    string // as the modem would echo it: AT+CREG?
+	id      string // the prefix of its answers: +CREG
+	query   bool   // text ends in "?"
+	twoStep bool
+	echoed  bool
+	answers int // lines with its own prefix so far
+	octets  int // handed to the engine so far
+	payload string
+}
+
+func newCommand(text string, twoStep bool) command {
+	id := strings.TrimPrefix(text, "AT")
+	if i := strings.IndexAny(id, "=?"); i >= 0 {
+		id = id[:i]
+	}
+	c := command{phase: answering, text: text, id: id, query: strings.HasSuffix(text, "?"), twoStep: twoStep}
+	if twoStep {
+		c.phase = prompting
+	}
+	return c
+}
+
+// Write takes what the engine writes: a command line (ended by CR LF, or by CR
+// alone if it is a two-step command), a payload with Ctrl-Z, or ESC.
+func (w *Wire) Write(b []byte) (int, error) {
+	var err error
+	switch {
+	case len(b) == 0:
+	case b[0] == esc:
+		err = w.writeOut(b)
+	case b[len(b)-1] == ctrlZ:
+		err = w.writePayload(b)
+	default:
+		err = w.writeCommand(b)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Escape writes ESC and CR: whatever text a modem is waiting for is aborted,
+// and whatever command line it holds is ended.
+func (w *Wire) Escape() error { return w.writeOut([]byte{esc, '\r'}) }
+
+// Abort ends a two-step command by ESC if its payload is not being written
+// yet, and does nothing otherwise.
+func (w *Wire) Abort() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.abort(Aborted)
+}
+
+// writeCommand writes a command line with CR as its only line end, which is
+// what V.250 asks for: an LF would be the first octet of a payload.
+func (w *Wire) writeCommand(b []byte) error {
+	text := string(bytes.TrimRight(b, "\r\n"))
+	w.mu.Lock()
+	if w.ended {
+		w.mu.Unlock()
+		return errEnded
+	}
+	w.cmd = newCommand(text, !bytes.HasSuffix(b, []byte("\n")))
+	w.flight = Flight{Began: time.Now()}
+	w.lateOK = false
+	if w.cmd.twoStep {
+		w.startTimer(w.opts.PromptTimeout)
+	} else {
+		w.startTimer(w.limit)
+	}
+	w.mu.Unlock()
+	return w.writeOut([]byte(text + "\r"))
+}
+
+func (w *Wire) writePayload(b []byte) error {
+	w.mu.Lock()
+	if w.ended || w.cmd.phase != prompted {
+		w.mu.Unlock()
+		return errEnded
+	}
+	w.cmd.phase = writing
+	w.cmd.payload = string(b[:len(b)-1])
+	w.startTimer(w.opts.FinalTimeout)
+	w.mu.Unlock()
+
+	err := w.writePaced(b)
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	w.flight.Committed, w.flight.CommittedAt = true, time.Now()
+	if w.cmd.phase == writing {
+		w.cmd.phase = committed
+	}
+	return nil
+}
+
+func (w *Wire) writePaced(b []byte) error {
+	if w.opts.Pace == 0 {
+		return w.writeOut(b)
+	}
+	for body := b[:len(b)-1]; len(body) > 0; {
+		n := min(16, len(body))
+		if err := w.writeOut(body[:n]); err != nil {
+			return err
+		}
+		body = body[n:]
+		time.Sleep(w.opts.Pace)
+	}
+	return w.writeOut(b[len(b)-1:])
+}
+
+// writeOut writes to the port. An error ends the stream: what the modem has
+// of a half-written line is unknown.
+func (w *Wire) writeOut(b []byte) error {
+	if w.opts.Trace != nil {
+		w.opts.Trace(true, b)
+	}
+	err := w.port.SetWriteDeadline(time.Now().Add(w.opts.WriteTimeout))
+	if err == nil || errors.Is(err, os.ErrNoDeadline) {
+		var n int
+		if n, err = w.port.Write(b); n == len(b) {
+			return nil
+		}
+	}
+	w.mu.Lock()
+	w.end(WriteFailed)
+	w.mu.Unlock()
+	return err
+}
+
+// finish ends the command under way with a final result for the engine.
+func (w *Wire) finish(cause Cause, final []byte) {
+	w.settle(cause)
+	w.emit(final)
+}
+
+// settle notes how the command under way ended.
+func (w *Wire) settle(cause Cause) {
+	w.flight.Cause, w.flight.Ended = cause, time.Now()
+	w.echoOn = w.cmd.echoed
+	w.cmd.phase = idle
+	w.stopTimer()
+}
+
+// abort ends a two-step command that has no payload yet. The lock is released
+// while ESC is written.
+func (w *Wire) abort(cause Cause) {
+	if w.cmd.phase != prompting && w.cmd.phase != prompted {
+		return
+	}
+	w.cmd.phase = aborting
+	w.stopTimer()
+	w.mu.Unlock()
+	err := w.writeOut([]byte{esc})
+	w.mu.Lock()
+	if err == nil && w.cmd.phase == aborting {
+		w.finish(cause, []byte("ERROR"))
+	}
+}
+
+func (w *Wire) startTimer(d time.Duration) {
+	w.stopTimer()
+	id := w.timerID
+	w.timer = time.AfterFunc(d, func() { w.expire(id) })
+}
+
+func (w *Wire) stopTimer() {
+	w.timerID++
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
+func (w *Wire) expire(id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case id != w.timerID || w.cmd.phase == idle:
+	case w.cmd.phase == prompting || w.cmd.phase == prompted:
+		w.abort(NoPrompt)
+	case w.cmd.query && w.cmd.answers > 0:
+		w.finish(Unfinished, []byte("OK"))
+	default:
+		w.end(Timeout)
+	}
+}

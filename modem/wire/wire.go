@@ -1,0 +1,326 @@
+// Package wire conditions the byte stream between a serial port and the AT
+// engine github.com/warthog618/modem/at: whatever dialect the modem speaks,
+// the engine reads plain 3GPP TS 27.005 and V.250.
+//
+// It knows the framing of AT commands and nothing of ports, SIMs or messages.
+//
+// What always holds:
+//
+//   - The port is read all the time, in a goroutine of the Wire's own.
+//   - An unsolicited line never reaches the engine as the answer of a command
+//     with another prefix, and no such line is lost short of a flood.
+//   - One prompt passes per two-step command, only before its payload.
+//   - A final result passes only while a command is running.
+//   - Memory is bounded, whatever the modem sends.
+//   - A time-out ends the engine's stream (EOF): a late answer finds nobody.
+package wire
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// Port is the byte stream to a modem. Close must end a Read under way.
+type Port interface {
+	io.ReadWriteCloser
+	SetWriteDeadline(t time.Time) error
+}
+
+// URC is an unsolicited result code.
+type URC struct {
+	// Line is the (first) line without its line end.
+	Line string
+	// Body is the second line of +CMT, +CDS and +CBM: a PDU in hex, or what a
+	// modem in text mode sends. "" where there is none or it never came.
+	Body     string
+	Received time.Time
+}
+
+// Sign is something that the stream tells about the modem's own state.
+type Sign int
+
+const (
+	// Restarted: the modem has begun anew; its settings are lost.
+	Restarted Sign = iota + 1
+	// Settled: the SIM or the message service has just become ready, which a
+	// modem says some time after a start; its settings may be lost.
+	Settled
+	// TextMode: the modem is in text mode (+CMGF=1).
+	TextMode
+	// Stray: an answer or a prompt came that nothing asked for.
+	Stray
+)
+
+// Cause says why a command ended otherwise than by an answer of the modem.
+type Cause int
+
+const (
+	// Answered: the modem's own final result ended it.
+	Answered Cause = iota
+	// NoPrompt: no prompt came in time; the command was aborted by ESC.
+	NoPrompt
+	// Aborted by Abort, before the payload was written.
+	Aborted
+	// Restart: the modem said that it started anew.
+	Restart
+	// Unfinished: the answer's line came, but no final result within a second
+	// of quiet; the engine was given OK.
+	Unfinished
+	// Timeout: no final result came in time; the stream has ended.
+	Timeout
+	// WriteFailed: the port took not all of it in time; the stream has ended.
+	WriteFailed
+	// Gone: the port was closed or has vanished; the stream has ended.
+	Gone
+)
+
+// Flight is what became of the last command.
+type Flight struct {
+	Cause Cause
+	// Committed: payload and Ctrl-Z were handed whole to the port.
+	Committed bool
+	// Prompts that came after the one that was answered.
+	ExtraPrompts int
+	// Began is when the first byte was written, CommittedAt when Ctrl-Z was,
+	// Ended when the command was over; zero where it never came to that.
+	Began, CommittedAt, Ended time.Time
+}
+
+// Options of a Wire. Durations that are 0 take the default.
+type Options struct {
+	// OnURC is given every unsolicited line in order, by one goroutine. It
+	// may block; a flood meanwhile is cut down to what carries a message.
+	OnURC func(URC)
+	// OnSign is called by the reading goroutine and must return at once.
+	OnSign func(Sign)
+	// PromptTimeout bounds the wait for the prompt (10 s), FinalTimeout that
+	// for the final result after Ctrl-Z (180 s), SettledTimeout the same once
+	// a sign said that the modem may have restarted (10 s), WriteTimeout each
+	// write (5 s).
+	PromptTimeout, FinalTimeout, SettledTimeout, WriteTimeout time.Duration
+	// Pace pauses between pieces of 16 octets of a payload and before Ctrl-Z,
+	// for modems that lose octets. 0: payload and Ctrl-Z go in one write.
+	Pace time.Duration
+	// Trace sees all octets as they pass, numbers and codes included. It must
+	// not keep the slice.
+	Trace func(sent bool, octets []byte)
+}
+
+const (
+	// maxLine is far above the longest line that means something (+COPS=?).
+	maxLine = 4096
+	// maxInfo bounds the lines, in octets, that one command's answer may have.
+	maxInfo = 64 << 10
+	// quietFinal is how long an answer without final result is waited for.
+	quietFinal = time.Second
+)
+
+func (o Options) withDefaults() Options {
+	set := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	set(&o.PromptTimeout, 10*time.Second)
+	set(&o.FinalTimeout, 180*time.Second)
+	set(&o.SettledTimeout, 10*time.Second)
+	set(&o.WriteTimeout, 5*time.Second)
+	return o
+}
+
+// Wire is the engine's io.ReadWriter. Read and Write are for one engine at a
+// time; the other methods may be called from anywhere.
+type Wire struct {
+	port Port
+	opts Options
+	urcs *urcQueue
+	gone chan struct{}
+	done chan struct{}
+
+	mu       sync.Mutex
+	readable *sync.Cond
+
+	// Guarded by mu.
+	out     []byte // what the engine has not read yet
+	ended   bool   // the engine's stream is over, until Rearm
+	goneErr error  // why the port is over
+	limit   time.Duration
+	cmd     command
+	flight  Flight
+	timer   *time.Timer
+	timerID uint64
+	echoOn  bool      // the last command was echoed
+	lateOK  bool      // the OK of a late +CMGS is still to come
+	strayAt time.Time // when something last came that nobody waited for
+
+	// Owned by the reading goroutine, under mu.
+	partial  []byte
+	skipping bool // the rest of an endless line
+	header   pduHeader
+}
+
+// New starts to read the port. The Wire owns it from now on.
+func New(port Port, opts Options) *Wire {
+	w := &Wire{
+		port:  port,
+		opts:  opts.withDefaults(),
+		gone:  make(chan struct{}),
+		done:  make(chan struct{}),
+		limit: 5 * time.Second,
+	}
+	w.readable = sync.NewCond(&w.mu)
+	w.urcs = newURCQueue(w.opts.OnURC)
+	var running sync.WaitGroup
+	running.Go(w.receive)
+	running.Go(w.urcs.run)
+	go func() {
+		running.Wait()
+		close(w.done)
+	}()
+	return w
+}
+
+// Read gives the engine the next conditioned octets. It returns io.EOF once
+// the stream has ended, and never (0, nil).
+func (w *Wire) Read(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.out) == 0 && !w.ended {
+		w.readable.Wait()
+	}
+	if len(w.out) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, w.out)
+	w.out = w.out[:copy(w.out, w.out[n:])]
+	return n, nil
+}
+
+// Limit sets how long the commands from now on may take to their final
+// result. Two-step commands have time-outs of their own.
+func (w *Wire) Limit(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = d
+}
+
+// Flight tells what became of the last command.
+func (w *Wire) Flight() Flight {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.flight
+}
+
+// End ends the engine's stream; Rearm begins the next one.
+func (w *Wire) End() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.end(Aborted)
+}
+
+// Rearm drops what comes until nothing unasked has come for quiet, or most is
+// over, and makes the Wire ready for a new engine. The engine before must be
+// closed. Unsolicited lines are handed on meanwhile. It reports whether the
+// port is still there.
+func (w *Wire) Rearm(quiet, most time.Duration) bool {
+	begin := time.Now()
+	for {
+		w.mu.Lock()
+		since := time.Since(begin)
+		if !w.strayAt.IsZero() {
+			since = min(since, time.Since(w.strayAt))
+		}
+		left := min(quiet-since, most-time.Since(begin))
+		if left <= 0 || w.goneErr != nil {
+			w.partial, w.skipping = w.partial[:0], false
+			w.out, w.cmd, w.lateOK, w.echoOn = w.out[:0], command{}, false, false
+			w.ended = w.goneErr != nil
+			w.mu.Unlock()
+			return w.goneErr == nil
+		}
+		w.mu.Unlock()
+		select {
+		case <-time.After(left):
+		case <-w.gone:
+		}
+	}
+}
+
+// Gone is closed when the port can be read no more; Err then says why.
+func (w *Wire) Gone() <-chan struct{} { return w.gone }
+
+// Err says why the port is gone, nil while it is not.
+func (w *Wire) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.goneErr
+}
+
+// Close closes the port and ends the engine's stream.
+func (w *Wire) Close() error { return w.port.Close() }
+
+// Done is closed after Close, when the last unsolicited line is handled.
+func (w *Wire) Done() <-chan struct{} { return w.done }
+
+func (w *Wire) receive() {
+	defer w.urcs.close()
+	buf := make([]byte, 4096)
+	for empty := 0; ; {
+		n, err := w.port.Read(buf)
+		if n > 0 {
+			empty = 0
+			if w.opts.Trace != nil {
+				w.opts.Trace(false, buf[:n])
+			}
+			w.mu.Lock()
+			w.feed(buf[:n])
+			w.mu.Unlock()
+		} else if err == nil {
+			if empty++; empty > 100 {
+				err = io.ErrNoProgress
+			}
+		}
+		if err != nil {
+			w.mu.Lock()
+			w.goneErr = err
+			w.flushHeader()
+			w.end(Gone)
+			w.mu.Unlock()
+			close(w.gone)
+			return
+		}
+	}
+}
+
+// end ends the engine's stream and the command under way.
+func (w *Wire) end(cause Cause) {
+	if w.ended {
+		return
+	}
+	if w.cmd.phase != idle {
+		w.settle(cause)
+	}
+	w.ended = true
+	w.readable.Broadcast()
+}
+
+// emit hands a line to the engine.
+func (w *Wire) emit(line []byte) {
+	if w.ended {
+		return
+	}
+	w.out = append(append(w.out, line...), '\n')
+	w.readable.Broadcast()
+}
+
+// sign reports s, if anybody wants to know.
+func (w *Wire) sign(s Sign) {
+	if w.opts.OnSign != nil {
+		w.opts.OnSign(s)
+	}
+}
+
+// errEnded is what the engine gets when it writes to a stream that is over.
+var errEnded = errors.New("wire: stream has ended")
