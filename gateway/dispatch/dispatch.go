@@ -1,0 +1,344 @@
+// Package dispatch decides which modem sends what and when, and writes down
+// what became of it.
+//
+// It knows the queue, storage and the modems' value types; the modems
+// themselves it sees through Fleet, and what a settlement means to others is a
+// hook that the gateway hands in.
+//
+// What always holds:
+//
+//   - A message is marked as being sent, durably, before its modem is asked.
+//   - One transaction settles a modem's previous message, begins its next and
+//     leases the one after: between two messages lies one commit.
+//   - A modem that is slow, mute or gone holds up only the message that it has.
+//   - What was in the air when the process died is in doubt after the restart,
+//     and nothing else is.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"smsotpd/gateway/queue"
+	"smsotpd/modem"
+	"smsotpd/storage"
+)
+
+// Line is one session with a modem that can send.
+type Line interface {
+	// Name is the modem's, IMSI its SIM's.
+	Name() string
+	IMSI() string
+	// Submit sends one message and returns what became of it. Once it is
+	// committed it waits for the answer, whatever ctx says.
+	Submit(ctx context.Context, s modem.Submission) modem.Result
+	// Park takes the modem out of service for a while.
+	Park(reason string, d time.Duration)
+	// Closed is closed when the session is over.
+	Closed() <-chan struct{}
+}
+
+// Fleet is all modems.
+type Fleet interface {
+	// Next waits for the next session that can send; each comes once. It
+	// returns an error when ctx ends or there will be none any more.
+	Next(ctx context.Context) (Line, error)
+	// Statuses are all modems, sorted by name.
+	Statuses() []modem.Status
+}
+
+// Observer is told of what is durable; it must not block.
+type Observer interface {
+	// Sent: an attempt ended. The message is as its settlement left it.
+	Sent(m queue.Message, modemName string, r modem.Result)
+	// Moved: a message changed its state.
+	Moved(o queue.Outcome)
+	// Unmatched: n delivery reports found no message.
+	Unmatched(n int)
+}
+
+// Options of a Dispatcher; all but Logger are required.
+type Options struct {
+	Store storage.Store
+	Queue *queue.Queue
+	Fleet Fleet
+	// Settled runs in the transaction that changed a message.
+	Settled  func(storage.Tx, queue.Outcome) error
+	Observer Observer
+	Logger   *slog.Logger
+}
+
+// Dispatcher moves messages from the queue to the modems.
+type Dispatcher struct {
+	o     Options
+	index *index
+	// reading makes what the index is told as new as what it was told before.
+	reading sync.Mutex
+}
+
+const (
+	// leaseFor is how long a lease outlives the commit that wrote it: the
+	// longest that the message before it can take.
+	leaseFor = 4 * time.Minute
+	// parkFor is how long a modem rests after a failure that is its own.
+	parkFor = time.Minute
+	// retryStore is the pause before a transaction is tried again that the
+	// store was too busy or too full for.
+	retryStore = 250 * time.Millisecond
+	// page is how many messages one View looks at.
+	page = 256
+	// atOnce is how many messages time changes at once.
+	atOnce = 64
+)
+
+// New makes a Dispatcher; Run sets it going.
+func New(o Options) *Dispatcher {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Dispatcher{o: o, index: newIndex()}
+}
+
+// Run dispatches until ctx ends. It then begins nothing more and returns when
+// every attempt in the air is settled, which takes as long as the modems take
+// to answer or to be closed.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	// The watch begins before the load, so that nothing falls between.
+	wakes := d.o.Store.Watch(ctx, d.o.Queue.Prefix())
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return d.follow(ctx, wakes) })
+	g.Go(func() error { return d.keepTime(ctx) })
+	g.Go(func() error { return d.man(ctx) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// man gives every modem session that becomes ready a worker, and returns when
+// all of them have ended.
+func (d *Dispatcher) man(ctx context.Context) error {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	for {
+		l, err := d.o.Fleet.Next(ctx)
+		if err != nil {
+			return err
+		}
+		workers.Go(func() { d.work(ctx, l) })
+	}
+}
+
+// load fills the index with the open messages. One that a dead session was
+// sending is in doubt from now on.
+func (d *Dispatcher) load(ctx context.Context) error {
+	known := map[queue.ID]bool{}
+	for after := (queue.ID{}); ; {
+		var ids []queue.ID
+		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+			ids, err = d.o.Queue.Open(tx, after, page)
+			return err
+		})
+		if err != nil || len(ids) == 0 {
+			d.index.keep(known)
+			return err
+		}
+		for _, id := range ids {
+			known[id] = true
+		}
+		if err := d.refresh(ctx, ids); err != nil {
+			return err
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// refresh makes the index say what the store does of these messages.
+func (d *Dispatcher) refresh(ctx context.Context, ids []queue.ID) error {
+	orphans, err := d.read(ctx, ids)
+	if err != nil {
+		return err
+	}
+	return d.each(ctx, orphans, d.o.Queue.Recover)
+}
+
+// read tells the index of the messages and returns those that another session
+// was sending.
+func (d *Dispatcher) read(ctx context.Context, ids []queue.ID) (orphans []queue.ID, err error) {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	err = d.o.Store.View(ctx, func(tx storage.Tx) error {
+		orphans = orphans[:0]
+		now := tx.Now()
+		for _, id := range ids {
+			m, err := d.o.Queue.Get(tx, id)
+			if errors.Is(err, queue.ErrNotFound) {
+				d.index.remove(id)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if m.State == queue.Sending && m.Lease.Session != d.o.Store.Session() {
+				orphans = append(orphans, id)
+			}
+			send, advance := d.o.Queue.Next(m, now)
+			d.index.put(id, m, send, advance, now)
+		}
+		return nil
+	})
+	return orphans, err
+}
+
+// follow keeps the index up to date with the store.
+func (d *Dispatcher) follow(ctx context.Context, wakes <-chan storage.Wake) error {
+	for wake := range wakes {
+		if wake.Lost {
+			if err := d.load(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		ids := make([]queue.ID, 0, len(wake.Keys))
+		for _, key := range wake.Keys {
+			if id, ok := d.o.Queue.KeyID(key); ok {
+				ids = append(ids, id)
+			}
+		}
+		for len(ids) > 0 {
+			n := min(len(ids), page)
+			if err := d.refresh(ctx, ids[:n]); err != nil {
+				return err
+			}
+			ids = ids[n:]
+		}
+	}
+	return ctx.Err()
+}
+
+// keepTime lets time do its work on the messages.
+func (d *Dispatcher) keepTime(ctx context.Context) error {
+	alarm := time.NewTimer(0)
+	defer alarm.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-alarm.C:
+		case <-d.index.sooner:
+		}
+		ids, wait := d.index.mature()
+		if err := d.each(ctx, ids, d.o.Queue.Advance); err != nil {
+			return err
+		}
+		// The store's clock decides; it may have found it too early.
+		if err := d.refresh(ctx, ids); err != nil {
+			return err
+		}
+		alarm.Reset(wait)
+	}
+}
+
+// each applies a transition to every message, in a transaction of its own.
+func (d *Dispatcher) each(ctx context.Context, ids []queue.ID, do func(storage.Tx, queue.ID) (queue.Outcome, error)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnce)
+	for _, id := range ids {
+		g.Go(func() error {
+			_, err := d.move(ctx, func(tx storage.Tx) (queue.Outcome, error) { return do(tx, id) })
+			if errors.Is(err, queue.ErrNotFound) {
+				return nil
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// move runs a transition with its hook, and tells of it once it is durable. It
+// tries again while the store is busy or full, since what was begun must end.
+func (d *Dispatcher) move(ctx context.Context, do func(storage.Tx) (queue.Outcome, error)) (queue.Outcome, error) {
+	var out queue.Outcome
+	err := d.insist(ctx, func() error {
+		return d.o.Store.Update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
+			if out, err = do(tx); err != nil || !out.Changed() {
+				return err
+			}
+			return d.o.Settled(tx, out)
+		})
+	})
+	if err == nil && out.Changed() {
+		d.o.Observer.Moved(out)
+	}
+	return out, err
+}
+
+// insist repeats do until the store takes it, ctx ends or it fails otherwise.
+func (d *Dispatcher) insist(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, storage.ErrBusy) && !errors.Is(err, storage.ErrFull) {
+			return err
+		}
+		d.o.Logger.Warn("store refuses a transition, trying again", "error", err)
+		if !pause(ctx, retryStore) {
+			return ctx.Err()
+		}
+	}
+}
+
+// pause waits, and says whether ctx lived through it.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// Report takes in a delivery report. It returns when the report is durable.
+func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
+	hold := queue.NewID()
+	matched := false
+	_, err := d.move(ctx, func(tx storage.Tx) (out queue.Outcome, err error) {
+		out, matched, err = d.o.Queue.Reported(tx, queue.Report{
+			IMSI: r.IMSI, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
+			Status: r.Status, Fate: queue.Fate(r.Outcome()),
+		}, hold)
+		return out, err
+	})
+	if err == nil && !matched {
+		d.o.Logger.Debug("delivery report held: no attempt matches it yet", "mr", r.MR, "status", r.Status)
+	}
+	return err
+}
+
+// DropHeld ends the wait of reports that no attempt came for.
+func (d *Dispatcher) DropHeld(ctx context.Context) error {
+	dropped := 0
+	err := d.o.Store.Update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
+		dropped, err = d.o.Queue.DropHeld(tx, atOnce)
+		return err
+	})
+	if err == nil && dropped > 0 {
+		d.o.Observer.Unmatched(dropped)
+	}
+	return err
+}
+
+// Depth is how many messages wait to be sent by lane, and the age of the
+// oldest.
+func (d *Dispatcher) Depth() (waiting map[queue.Lane]int, oldest map[queue.Lane]time.Time) {
+	return d.index.depth()
+}

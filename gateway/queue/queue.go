@@ -1,0 +1,216 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+
+	"smsotpd/gateway/keyring"
+	"smsotpd/storage"
+)
+
+// Draft is a message made ready before its transaction.
+type Draft struct {
+	ID      ID
+	message Message
+	// textNonce seals a text that only the transaction can know.
+	textNonce keyring.Nonce
+}
+
+// Draft prepares a message to the E.164 number to. text may be "" if it comes
+// with SetText.
+func (q *Queue) Draft(id ID, owner []byte, to, region, text string) Draft {
+	d := Draft{ID: id, textNonce: keyring.NewNonce(), message: Message{
+		Owner: owner, State: Queued, Region: region,
+		To:        q.keys.Seal(q.ref(id, "to"), []byte(to)),
+		Recipient: q.recipient(to),
+	}}
+	if text != "" {
+		d.message.Text = q.keys.Seal(q.ref(id, "text"), []byte(text))
+	}
+	return d
+}
+
+// SetText gives the draft a text that only the transaction can know. It may
+// run again with another text: only the committed run's is kept.
+func (q *Queue) SetText(d *Draft, text string) {
+	d.message.Text = q.keys.SealNonce(d.textNonce, q.ref(d.ID, "text"), []byte(text))
+}
+
+// Enqueue stores a draft whose text is worthless after expires.
+func (q *Queue) Enqueue(tx storage.Tx, d Draft, expires time.Time) (Message, error) {
+	m := d.message
+	now := storage.TimeOf(tx.Now())
+	m.Created, m.Due, m.Expires = now, now, storage.TimeOf(expires)
+	if err := q.open.Put(tx, d.ID[:], struct{}{}); err != nil {
+		return Message{}, err
+	}
+	return m, q.messages.Put(tx, d.ID[:], m)
+}
+
+// Get returns the message, or ErrNotFound.
+func (q *Queue) Get(tx storage.Tx, id ID) (Message, error) {
+	m, known, err := q.messages.Find(tx, id[:])
+	if err == nil && !known {
+		err = ErrNotFound
+	}
+	return m, err
+}
+
+// Open lists up to limit open messages with ids after the given one.
+func (q *Queue) Open(tx storage.Tx, after ID, limit int) ([]ID, error) {
+	rows, err := q.open.Scan(tx, append(after[:], 0), nil, limit)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]ID, 0, len(rows))
+	for _, row := range rows {
+		if len(row.Key) != len(ID{}) {
+			return nil, fmt.Errorf("%w: open message key of %d bytes", storage.ErrForeign, len(row.Key))
+		}
+		ids = append(ids, ID(row.Key))
+	}
+	return ids, nil
+}
+
+// Prefix is the prefix of the messages' keys, for Store.Watch; KeyID reads
+// the id back.
+func (q *Queue) Prefix() []byte { return q.messages.Prefix() }
+
+// KeyID is the id of the message stored under a key of the store.
+func (q *Queue) KeyID(key []byte) (ID, bool) {
+	rest, ok := q.messages.Trim(key)
+	if !ok || len(rest) != len(ID{}) {
+		return ID{}, false
+	}
+	return ID(rest), true
+}
+
+// Carrier is the modem that sends.
+type Carrier struct {
+	Session     string
+	Modem, IMSI string
+}
+
+// Lease marks a queued message as the carrier's next, until the given time. It
+// is a hint to other gateways and changes nothing else; a message that can't be
+// leased is left as it is.
+func (q *Queue) Lease(tx storage.Tx, id ID, c Carrier, d time.Duration) error {
+	m, known, err := q.messages.Find(tx, id[:])
+	if err != nil || !known || m.State != Queued {
+		return err
+	}
+	if free, err := leasable(tx, m, c); err != nil || !free {
+		return err
+	}
+	m.Lease = &Lease{Session: c.Session, Modem: c.Modem, Until: storage.TimeOf(tx.Now().Add(d))}
+	return q.messages.Put(tx, id[:], m)
+}
+
+// leasable says whether the carrier may take the message: modems of one
+// session sort it out among themselves, another session's lease holds until it
+// ends or the session is gone.
+func leasable(tx storage.Tx, m Message, c Carrier) (bool, error) {
+	if m.Lease == nil || m.Lease.Session == c.Session || !tx.Now().Before(m.Lease.Until.Time()) {
+		return true, nil
+	}
+	alive, err := storage.Alive(tx, m.Lease.Session)
+	return !alive, err
+}
+
+// Begun is an attempt that may go out once its transaction is durable.
+type Begun struct {
+	ID      ID
+	Attempt int
+	Message Message
+	// Validity is TP-VP in the relative format.
+	Validity byte
+}
+
+// Begin marks the message as being sent by the carrier. ErrNotSendable means
+// that it is not to be sent now, or not at all.
+func (q *Queue) Begin(tx storage.Tx, id ID, c Carrier) (Begun, error) {
+	now := tx.Now()
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Begun{}, err
+	}
+	left := m.Expires.Time().Sub(now)
+	if m.State != Queued || m.Withdrawn || left < q.policy.MinLife {
+		return Begun{}, ErrNotSendable
+	}
+	if free, err := leasable(tx, m, c); err != nil || !free {
+		return Begun{}, orElse(err, ErrNotSendable)
+	}
+	validity, lasts := Validity(left)
+	m.State = Sending
+	m.Lease = &Lease{Session: c.Session, Modem: c.Modem}
+	m.Attempts = append(m.Attempts, Attempt{
+		Modem: c.Modem, IMSI: c.IMSI, Started: storage.TimeOf(now), MR: -1, Report: -1,
+		Until: storage.TimeOf(now.Add(lasts)),
+	})
+	return Begun{ID: id, Attempt: len(m.Attempts) - 1, Message: m, Validity: validity},
+		q.messages.Put(tx, id[:], m)
+}
+
+func orElse(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// Unseal returns the recipient (E.164) and the text of a message that still
+// has them.
+func (q *Queue) Unseal(id ID, m Message) (to, text string, err error) {
+	rawTo, err := q.keys.Unseal(q.ref(id, "to"), m.To)
+	if err != nil {
+		return "", "", fmt.Errorf("queue: the kept recipient: %w", err)
+	}
+	rawText, err := q.keys.Unseal(q.ref(id, "text"), m.Text)
+	if err != nil {
+		return "", "", fmt.Errorf("queue: the kept text: %w", err)
+	}
+	return string(rawTo), string(rawText), nil
+}
+
+// Validity is TP-VP in the relative format for a life of left, and how long
+// that is: rounded down to a step, but at least the first, 5 minutes
+// (TS 23.040 9.2.3.12.1).
+func Validity(left time.Duration) (octet byte, lasts time.Duration) {
+	const day = 24 * time.Hour
+	switch {
+	case left < 10*time.Minute:
+		return 0, 5 * time.Minute
+	case left < 12*time.Hour+30*time.Minute:
+		n := min(left/(5*time.Minute), 144)
+		return byte(n - 1), n * 5 * time.Minute
+	case left < 2*day:
+		n := min((left-12*time.Hour)/(30*time.Minute), 24)
+		return byte(143 + n), 12*time.Hour + n*30*time.Minute
+	case left < 35*day:
+		n := min(left/day, 30)
+		return byte(166 + n), n * day
+	default:
+		n := min(left/(7*day), 63)
+		return byte(192 + n), n * 7 * day
+	}
+}
+
+// Forget deletes a message and what matching kept of it.
+func (q *Queue) Forget(tx storage.Tx, id ID) error {
+	m, known, err := q.messages.Find(tx, id[:])
+	if err != nil || !known {
+		return err
+	}
+	if err := q.forget(tx, id, m); err != nil {
+		return err
+	}
+	if err := q.open.Delete(tx, id[:]); err != nil {
+		return err
+	}
+	return q.messages.Delete(tx, id[:])
+}
+
+func (q *Queue) ref(id ID, field string) keyring.Ref {
+	return keyring.Ref{Table: q.messages.Name(), Key: id[:], Field: field}
+}

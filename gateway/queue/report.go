@@ -1,0 +1,285 @@
+package queue
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"smsotpd/storage"
+)
+
+// A delivery report names its message by SIM, TP-MR and recipient alone, and
+// TP-MR has 8 bits and is the modem's choice. So every attempt that may be
+// reported on is remembered under (SIM, last 8 digits of the recipient), and a
+// report that finds no attempt is held for a while, since it may overtake the
+// answer that it belongs to.
+
+// Fate is what a delivery report says of its message.
+type Fate string
+
+// The fates; see the driver's outcomes of the same names.
+const (
+	FateDelivered     Fate = "delivered"
+	FateTrying        Fate = "trying"
+	FateUndeliverable Fate = "undeliverable"
+	FateGaveUp        Fate = "gave_up"
+)
+
+// Report is a delivery report in the driver's words.
+type Report struct {
+	IMSI string
+	MR   byte
+	// Recipient is TP-RA's digits, perhaps without a country code.
+	Recipient string
+	// SCTS is when the service centre says that it took the message.
+	SCTS time.Time
+	// Status is TP-ST (TS 23.040 9.2.3.15), Fate what it means.
+	Status byte
+	Fate   Fate
+}
+
+// siblings is what one SIM sent to one recipient, the newest last.
+type siblings struct {
+	Sent []sentAttempt `cbor:"1,keyasint"`
+}
+
+// sentAttempt is one attempt that a report may be about.
+type sentAttempt struct {
+	ID      []byte       `cbor:"1,keyasint"`
+	Attempt int          `cbor:"2,keyasint"`
+	MR      int          `cbor:"3,keyasint"`
+	Started storage.Time `cbor:"4,keyasint"`
+}
+
+// heldReport is a report that waits for its attempt. Its key is the time of
+// its arrival and a random part.
+type heldReport struct {
+	Siblings []byte       `cbor:"1,keyasint"`
+	MR       int          `cbor:"2,keyasint"`
+	Status   byte         `cbor:"3,keyasint"`
+	Fate     Fate         `cbor:"4,keyasint"`
+	SCTS     storage.Time `cbor:"5,keyasint,omitempty"`
+}
+
+const (
+	// keepSiblings is how many attempts of one SIM to one recipient are
+	// remembered.
+	keepSiblings = 16
+	// scanHeld is how many held reports one settlement looks at.
+	scanHeld = 16
+	// sctsTolerance is how far the service centre's clock may be off.
+	sctsTolerance = 10 * time.Minute
+)
+
+// Reported applies a delivery report to the message that it is about. matched
+// is false for one that found none: it is then held, under holdID, for the
+// settlement that it may have overtaken.
+func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, matched bool, err error) {
+	key := q.siblingsKey(r.IMSI, q.recipient(r.Recipient))
+	held := heldReport{Siblings: key, MR: int(r.MR), Status: r.Status, Fate: r.Fate, SCTS: storage.TimeOf(r.SCTS)}
+	known, _, err := q.siblings.Find(tx, key)
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	if i := match(known.Sent, held); i >= 0 {
+		id := ID(known.Sent[i].ID)
+		m, err := q.Get(tx, id)
+		if err == nil {
+			before := m.State
+			q.apply(&m, known.Sent[i].Attempt, held, tx.Now())
+			out, err = q.finish(tx, id, before, m, known.Sent[i].Attempt)
+			return out, err == nil, err
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return Outcome{}, false, err
+		}
+	}
+	return Outcome{}, false, q.held.Put(tx, heldKey(tx.Now(), holdID), held)
+}
+
+// match finds the attempt that a report is about, -1 for none: the newest with
+// its reference that the service centre can have taken by then, or else the
+// only one in doubt.
+func match(sent []sentAttempt, r heldReport) int {
+	newest, plausible := -1, -1
+	doubtful, doubts := -1, 0
+	for i, s := range sent {
+		switch {
+		case s.MR == r.MR:
+			newest = i
+			if r.SCTS != 0 && !s.Started.Time().After(r.SCTS.Time().Add(sctsTolerance)) {
+				plausible = i
+			}
+		case s.MR < 0:
+			doubtful = i
+			doubts++
+		}
+	}
+	switch {
+	case plausible >= 0:
+		return plausible
+	case newest >= 0:
+		return newest
+	case doubts == 1:
+		return doubtful
+	}
+	return -1
+}
+
+// apply changes the message by a report on one of its attempts.
+func (q *Queue) apply(m *Message, attempt int, r heldReport, now time.Time) {
+	if attempt >= len(m.Attempts) {
+		return
+	}
+	a := &m.Attempts[attempt]
+	if r.Fate == FateTrying && a.Fate != "" && a.Fate != FateTrying || a.Fate == FateDelivered {
+		return
+	}
+	a.Report, a.Fate, a.ReportAt = int(r.Status), r.Fate, storage.TimeOf(now)
+	if a.MR < 0 {
+		a.MR = r.MR
+	}
+	switch {
+	case m.State == Sending:
+		// The attempt in the air ends first; Settle looks at the reports.
+	case r.Fate == FateDelivered:
+		m.State = Delivered
+	case m.State != Accepted && m.State != Unconfirmed && !m.inDoubt():
+	case r.Fate == FateTrying:
+		if m.inDoubt() {
+			m.State = Accepted
+		}
+	case m.mayStillArrive():
+	case r.Fate == FateGaveUp && q.worthAnother(*m, now):
+		m.State, m.Due = Queued, storage.TimeOf(now)
+	default:
+		m.State = Undelivered
+	}
+}
+
+// inDoubt says whether an attempt in doubt is what the message waits on, held
+// or queued for its one re-send.
+func (m *Message) inDoubt() bool {
+	return m.State == Ambiguous || m.State == Queued && m.count(ResultAmbiguous) > 0
+}
+
+// mayStillArrive says whether another attempt's report is still open.
+func (m *Message) mayStillArrive() bool {
+	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool {
+		sent := a.Result == ResultAccepted || a.Result == ResultAmbiguous
+		return sent && (a.Fate == "" || a.Fate == FateTrying)
+	})
+}
+
+// worthAnother says whether a message that the service centre gave up may be
+// sent once more.
+func (q *Queue) worthAnother(m Message, now time.Time) bool {
+	return m.State == Accepted && m.Text != nil && !m.Withdrawn &&
+		m.count(ResultAccepted)+m.count(ResultAmbiguous) == 1 &&
+		m.Expires.Time().Sub(now) >= q.policy.MinLife
+}
+
+// arrived says whether a report or the recipient proved an attempt delivered.
+func (m *Message) arrived() bool {
+	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool { return a.Fate == FateDelivered })
+}
+
+// remember makes the newest attempt known to report matching, and applies a
+// report that came before it.
+func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
+	a := m.last()
+	key := q.siblingsKey(a.IMSI, m.Recipient)
+	known, _, err := q.siblings.Find(tx, key)
+	if err != nil {
+		return err
+	}
+	known.Sent = append(known.Sent, sentAttempt{
+		ID: id[:], Attempt: len(m.Attempts) - 1, MR: a.MR, Started: a.Started,
+	})
+	known.Sent = known.Sent[max(0, len(known.Sent)-keepSiblings):]
+	if err := q.siblings.Put(tx, key, known); err != nil {
+		return err
+	}
+	early, err := q.held.Scan(tx, nil, nil, scanHeld)
+	if err != nil {
+		return err
+	}
+	for _, row := range early {
+		if !bytes.Equal(row.Value.Siblings, key) || match(known.Sent, row.Value) != len(known.Sent)-1 {
+			continue
+		}
+		q.apply(m, len(m.Attempts)-1, row.Value, tx.Now())
+		if err := q.held.Delete(tx, row.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget takes the message out of report matching.
+func (q *Queue) forget(tx storage.Tx, id ID, m Message) error {
+	seen := map[string]bool{}
+	for _, a := range m.Attempts {
+		if seen[a.IMSI] {
+			continue
+		}
+		seen[a.IMSI] = true
+		key := q.siblingsKey(a.IMSI, m.Recipient)
+		known, found, err := q.siblings.Find(tx, key)
+		if err != nil {
+			return err
+		}
+		known.Sent = slices.DeleteFunc(known.Sent, func(s sentAttempt) bool { return bytes.Equal(s.ID, id[:]) })
+		switch {
+		case !found:
+		case len(known.Sent) == 0:
+			err = q.siblings.Delete(tx, key)
+		default:
+			err = q.siblings.Put(tx, key, known)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DropHeld deletes up to limit held reports whose time is over and returns how
+// many: they belong to no message of ours.
+func (q *Queue) DropHeld(tx storage.Tx, limit int) (int, error) {
+	until := heldKey(tx.Now().Add(-q.policy.ReportHold), ID{})
+	rows, err := q.held.Scan(tx, nil, until, limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		if err := q.held.Delete(tx, row.Key); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
+}
+
+func heldKey(at time.Time, id ID) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(storage.TimeOf(at))), id[:]...)
+}
+
+// recipient is the token of an address's last 8 digits.
+func (q *Queue) recipient(address string) []byte {
+	digits := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, address)
+	token := q.keys.Lookup("recipient", []byte(digits[max(0, len(digits)-8):]))
+	return token[:]
+}
+
+func (q *Queue) siblingsKey(imsi string, recipient []byte) []byte {
+	token := q.keys.Lookup("siblings", []byte(imsi), recipient)
+	return token[:]
+}

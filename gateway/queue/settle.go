@@ -1,0 +1,253 @@
+package queue
+
+import (
+	"time"
+
+	"smsotpd/storage"
+)
+
+// Outcome tells the hook and the metrics what a transaction did to a message.
+type Outcome struct {
+	ID     ID
+	Before State
+	// Message is as the transaction left it.
+	Message Message
+	// Attempt is the index of the attempt that this is about, -1 for none.
+	Attempt int
+}
+
+// Changed says whether the message's state is another one now.
+func (o Outcome) Changed() bool { return o.Before != o.Message.State }
+
+// Settlement is what became of an attempt, in the driver's words.
+type Settlement struct {
+	Result Result
+	Cause  string
+	// MR is TP-MR of an accepted message.
+	MR byte
+	// Committed is when Ctrl-Z was written; zero if it never was.
+	Committed time.Time
+	// Soon is the wait before the next try that the cause suggests; 0 for
+	// the queue's own backoff.
+	Soon time.Duration
+	// OtherSIM: another SIM may have better luck at once.
+	OtherSIM bool
+}
+
+// Settle ends the newest attempt of a message that is being sent.
+func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome, error) {
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	before := m.State
+	if before != Sending || attempt != len(m.Attempts)-1 {
+		return Outcome{ID: id, Before: before, Message: m, Attempt: -1}, nil
+	}
+	now := tx.Now()
+	a := m.last()
+	a.Settled, a.Result, a.Cause = storage.TimeOf(now), s.Result, s.Cause
+	m.Lease = nil
+	switch s.Result {
+	case ResultAccepted:
+		a.MR = int(s.MR)
+		m.State, m.Confirm = Accepted, storage.TimeOf(a.Until.Time().Add(q.policy.ReportGrace))
+		if err := q.countAccepted(tx, a.IMSI); err != nil {
+			return Outcome{}, err
+		}
+	case ResultAmbiguous:
+		q.doubt(&m, s.Committed, now)
+	case ResultDestination, ResultOurs:
+		m.State = Failed
+	default:
+		q.retry(&m, q.wait(m, s, now))
+	}
+	if m.Withdrawn {
+		m.Text = nil
+	}
+	if s.Result == ResultAccepted || s.Result == ResultAmbiguous {
+		if err := q.remember(tx, id, &m); err != nil {
+			return Outcome{}, err
+		}
+	}
+	if m.arrived() {
+		m.State = Delivered
+	}
+	return q.finish(tx, id, before, m, attempt)
+}
+
+// wait is when a refused message may be tried again: at once where another SIM
+// may take it (dispatch sees to it that this one is not asked again while
+// there is another), then with a growing wait.
+func (q *Queue) wait(m Message, s Settlement, now time.Time) time.Time {
+	tries := m.count(ResultTemporary) + m.count(ResultSIM)
+	if tries == 1 && (s.OtherSIM || s.Result == ResultSIM) {
+		return now
+	}
+	if tries == 1 && s.Soon > 0 {
+		return now.Add(s.Soon)
+	}
+	wait := q.policy.Backoff
+	for range tries - 1 {
+		wait = min(2*wait, q.policy.BackoffMax)
+	}
+	return now.Add(wait)
+}
+
+// retry puts the message back into the queue, if anybody still waits for it.
+func (q *Queue) retry(m *Message, due time.Time) {
+	if m.Withdrawn {
+		m.State = Canceled
+		return
+	}
+	m.State, m.Due = Queued, storage.TimeOf(due)
+}
+
+// doubt makes the newest attempt one in doubt. A second one in doubt is the
+// last: there is no third.
+func (q *Queue) doubt(m *Message, committed, now time.Time) {
+	if committed.IsZero() {
+		committed = now
+	}
+	m.State = Ambiguous
+	m.Hold = storage.TimeOf(committed.Add(q.policy.Hold))
+	m.Confirm = storage.TimeOf(m.last().Until.Time().Add(q.policy.ReportGrace))
+}
+
+// resendable says whether the message in doubt may be sent once more.
+func (m *Message) resendable() bool {
+	return !m.Withdrawn && m.count(ResultAmbiguous) == 1 && m.Text != nil
+}
+
+// Recover makes a message ambiguous whose session died while it was being
+// sent. Any other message is left as it is.
+func (q *Queue) Recover(tx storage.Tx, id ID) (Outcome, error) {
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	out := Outcome{ID: id, Before: m.State, Message: m, Attempt: -1}
+	if m.State != Sending || m.Lease == nil {
+		return out, nil
+	}
+	if alive, err := storage.Alive(tx, m.Lease.Session); err != nil || alive {
+		return out, err
+	}
+	return q.Settle(tx, id, len(m.Attempts)-1, Settlement{Result: ResultAmbiguous, Cause: "restart"})
+}
+
+// Advance does what time has brought: an overdue message expires or fails, one
+// in doubt goes back to the queue after its hold, one without a report becomes
+// unconfirmed, and a text that can't be used any more is wiped.
+func (q *Queue) Advance(tx storage.Tx, id ID) (Outcome, error) {
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	now, before := tx.Now(), m.State
+	over := func(t storage.Time) bool { return t != 0 && !now.Before(t.Time()) }
+	switch m.State {
+	case Queued:
+		if !over(m.Expires) {
+			return Outcome{ID: id, Before: before, Message: m, Attempt: -1}, nil
+		}
+		q.giveUp(&m)
+	case Accepted, Ambiguous:
+		switch {
+		case over(m.Confirm):
+			m.State = Unconfirmed
+		case m.State == Ambiguous && m.resendable() && over(m.Hold) &&
+			m.Expires.Time().Sub(now) >= q.policy.MinLife:
+			m.State, m.Due, m.PossibleDuplicate = Queued, storage.TimeOf(now), true
+		case over(m.Expires) && m.Text != nil, m.State == Ambiguous && m.resendable() && over(m.Hold):
+			m.Text = nil
+		default:
+			return Outcome{ID: id, Before: before, Message: m, Attempt: -1}, nil
+		}
+	default:
+		return Outcome{ID: id, Before: before, Message: m, Attempt: -1}, nil
+	}
+	return q.finish(tx, id, before, m, -1)
+}
+
+// giveUp ends a queued message whose life is over. What an earlier attempt
+// left in doubt stays in doubt.
+func (q *Queue) giveUp(m *Message) {
+	switch {
+	case m.count(ResultAccepted)+m.count(ResultAmbiguous) > 0:
+		m.State = Unconfirmed
+	case len(m.Attempts) > 0:
+		m.State = Failed
+	default:
+		m.State = Expired
+	}
+}
+
+// Withdraw says that the owner waits for the message no more: a queued one
+// ends in the given state (Canceled, Superseded or Expired), one in the air or
+// in doubt is not sent again, and a text that can't be used any more is wiped.
+func (q *Queue) Withdraw(tx storage.Tx, id ID, state State) (Outcome, error) {
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	before := m.State
+	out := Outcome{ID: id, Before: before, Message: m, Attempt: -1}
+	switch {
+	case m.State == Queued && len(m.Attempts) > 0 && state == Expired:
+		q.giveUp(&m)
+	case m.State == Queued && m.count(ResultAmbiguous) > 0:
+		m.State = Unconfirmed
+	case m.State == Queued:
+		m.State = state
+	case m.State == Sending && !m.Withdrawn:
+		m.Withdrawn = true
+	case m.State.Open() && m.Text != nil:
+		m.Withdrawn, m.Text = true, nil
+	default:
+		return out, nil
+	}
+	return q.finish(tx, id, before, m, -1)
+}
+
+// Proven says that the recipient entered what the message carried. sole: no
+// other message carried it, so that this one was delivered; otherwise only a
+// message in doubt is settled by it.
+func (q *Queue) Proven(tx storage.Tx, id ID, sole bool) (Outcome, error) {
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	before := m.State
+	doubtful := before == Ambiguous || before == Queued && m.count(ResultAmbiguous) > 0
+	if !doubtful && (before != Accepted || !sole) {
+		return q.Withdraw(tx, id, Canceled)
+	}
+	for i := range m.Attempts {
+		if a := &m.Attempts[i]; a.Result == ResultAmbiguous || a.Result == ResultAccepted {
+			a.ByCode = true
+		}
+	}
+	m.State = Delivered
+	return q.finish(tx, id, before, m, -1)
+}
+
+// finish stores the message. One that is final, or over, loses recipient, text
+// and its place among the open ones.
+func (q *Queue) finish(tx storage.Tx, id ID, before State, m Message, attempt int) (Outcome, error) {
+	if !m.State.Open() {
+		m.To, m.Text, m.Lease = nil, nil, nil
+		if m.Settled == 0 {
+			m.Settled = storage.TimeOf(tx.Now())
+		}
+		if before.Open() {
+			if err := q.open.Delete(tx, id[:]); err != nil {
+				return Outcome{}, err
+			}
+		}
+	} else if m.Text == nil {
+		m.To = nil
+	}
+	out := Outcome{ID: id, Before: before, Message: m, Attempt: attempt}
+	return out, q.messages.Put(tx, id[:], m)
+}

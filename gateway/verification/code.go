@@ -1,0 +1,71 @@
+package verification
+
+import (
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"unicode"
+)
+
+// Code is the secret that travels by SMS: 4 to 10 ASCII digits. However it is
+// printed it shows bullets; string(c) is the one way to its digits.
+type Code string
+
+const bullets = "••••••"
+
+// Format prints bullets whatever the verb.
+func (c Code) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, bullets) }
+
+// String is bullets.
+func (c Code) String() string { return bullets }
+
+// LogValue is bullets.
+func (c Code) LogValue() slog.Value { return slog.StringValue(bullets) }
+
+// MarshalText is bullets.
+func (c Code) MarshalText() ([]byte, error) { return []byte(bullets), nil }
+
+// NewCode draws a code of the given length, every one as likely as any other:
+// bytes of crypto/rand, of which those above the largest multiple of ten are
+// rejected.
+func NewCode(length int) Code {
+	digits := make([]byte, 0, length)
+	buf := make([]byte, 2*length)
+	for {
+		rand.Read(buf) //nolint:errcheck // never fails since Go 1.24
+		for _, b := range buf {
+			if b >= 250 {
+				continue
+			}
+			if digits = append(digits, '0'+b%10); len(digits) == length {
+				return Code(digits)
+			}
+		}
+	}
+}
+
+// Typed is a code as a person may enter it, made comparable: blanks and
+// hyphens are left out and other scripts' decimal digits become ASCII.
+func Typed(entered string) Code {
+	return Code(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r) || r == '-':
+			return -1
+		case r > unicode.MaxASCII && unicode.Is(unicode.Nd, r):
+			return '0' + digitValue(r)
+		}
+		return r
+	}, entered))
+}
+
+// digitValue is the value of a decimal digit of any script: Unicode keeps each
+// script's ten digits together and in order (The Unicode Standard, 4.6).
+func digitValue(r rune) rune {
+	zero := r
+	for zero > 0 && r-zero < 9 && unicode.Is(unicode.Nd, zero-1) {
+		zero--
+	}
+	return (r - zero) % 10
+}
