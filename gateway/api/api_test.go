@@ -1,0 +1,408 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+	"github.com/getkin/kin-openapi/routers/legacy"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"smsotpd/gateway"
+	"smsotpd/gateway/access"
+	"smsotpd/gateway/api"
+	"smsotpd/modem"
+)
+
+const (
+	verificationID = "v-3f1c9a7e2b"
+	messageID      = "m-77aa01"
+	someNumber     = "+33612345678"
+	someCode       = "493817"
+)
+
+// stub is a gateway whose every method answers with what the test put in
+// place, and which remembers what reached it.
+type stub struct {
+	mu    sync.Mutex
+	calls []string
+	call  gateway.Call
+	start gateway.StartRequest
+	code  string
+
+	err          error
+	verification gateway.Verification
+	verdict      gateway.Verdict
+	message      gateway.Message
+	modems       []gateway.Modem
+	readiness    gateway.Readiness
+	// during runs inside every method, if set.
+	during func(context.Context)
+}
+
+func newStub() *stub {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	return &stub{
+		verification: gateway.Verification{
+			ID: verificationID, Status: "pending", To: "+33•••••••78", Service: "default", Purpose: "login",
+			CreatedAt: at, ExpiresAt: at.Add(5 * time.Minute), ResendAt: at.Add(30 * time.Second),
+			ChecksLeft: 5, MessageID: messageID, MessageStatus: "queued", Restricted: true,
+		},
+		verdict: gateway.Verdict{ID: verificationID, Status: "approved", Valid: true, ChecksLeft: 4},
+		message: gateway.Message{
+			ID: messageID, Status: "delivered", LastMile: gateway.LastMileDelivered, Segments: 1,
+			CreatedAt: at, ExpiresAt: at.Add(5 * time.Minute),
+			Attempts: []gateway.Attempt{
+				{Modem: "sim1", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Temporary, Cause: "cms-38", MR: -1, Report: -1},
+				{Modem: "sim2", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Accepted, MR: 0, Report: 0, ReportAt: at.Add(time.Minute)},
+				{Modem: "sim2", StartedAt: at, MR: -1, Report: -1},
+			},
+		},
+		modems: []gateway.Modem{
+			{Status: modem.Status{
+				Name: "sim1", State: modem.Ready, Port: "/dev/ttyUSB2", Manufacturer: "Acme", Model: "M1", IMEI: "356938035643809",
+				IMSI: "208011234567890", Operator: "F Home", Registered: true, SignalDBm: -71, Since: at,
+			}, SentToday: 12},
+			{Status: modem.Status{Name: "sim2", State: modem.Waiting, Reason: "PIN"}},
+		},
+		readiness: gateway.Readiness{Ready: true},
+	}
+}
+
+func (s *stub) enter(ctx context.Context, name string, c gateway.Call) error {
+	s.mu.Lock()
+	s.calls = append(s.calls, name)
+	s.call = c
+	s.mu.Unlock()
+	if s.during != nil {
+		s.during(ctx)
+	}
+	return s.err
+}
+
+func (s *stub) Start(ctx context.Context, c gateway.Call, r gateway.StartRequest) (gateway.Verification, error) {
+	s.start = r
+	return s.verification, s.enter(ctx, "start", c)
+}
+
+func (s *stub) Check(ctx context.Context, c gateway.Call, id, code string) (gateway.Verdict, error) {
+	s.code = code
+	return s.verdict, s.enter(ctx, "check "+id, c)
+}
+
+func (s *stub) Resend(ctx context.Context, c gateway.Call, id string) (gateway.Verification, error) {
+	return s.verification, s.enter(ctx, "resend "+id, c)
+}
+
+func (s *stub) Cancel(ctx context.Context, id string) (gateway.Verification, error) {
+	v := s.verification
+	v.Status = "canceled"
+	return v, s.enter(ctx, "cancel "+id, gateway.Call{})
+}
+
+func (s *stub) Verification(ctx context.Context, id string) (gateway.Verification, error) {
+	return s.verification, s.enter(ctx, "verification "+id, gateway.Call{})
+}
+
+func (s *stub) Message(ctx context.Context, id string) (gateway.Message, error) {
+	return s.message, s.enter(ctx, "message "+id, gateway.Call{})
+}
+
+func (s *stub) Modems(ctx context.Context) ([]gateway.Modem, error) {
+	return s.modems, s.enter(ctx, "modems", gateway.Call{})
+}
+
+func (s *stub) Ready(ctx context.Context) gateway.Readiness {
+	_ = s.enter(ctx, "ready", gateway.Call{})
+	return s.readiness
+}
+
+// scopeKeys is an authenticator whose keys are their own scopes: the key
+// "verify+check" has those two.
+type scopeKeys struct{}
+
+func (scopeKeys) Authenticate(_ context.Context, key string) (access.Principal, error) {
+	switch key {
+	case "broken":
+		return access.Principal{}, errors.New("store: " + someNumber + " can't be read")
+	case "revoked", "":
+		return access.Principal{}, access.ErrUnauthenticated
+	}
+	return principal(strings.Split(key, "+")...), nil
+}
+
+func principal(scopes ...string) access.Principal {
+	p := access.Principal{KeyID: "key1"}
+	for _, s := range scopes {
+		p.Scopes = append(p.Scopes, access.Scope(s))
+	}
+	return p
+}
+
+// fixture is an API over a stub, whose replies are all held against the
+// published document.
+type fixture struct {
+	*stub
+	handler http.Handler
+	router  routers.Router
+	log     *bytes.Buffer
+}
+
+func newFixture(t testing.TB, change ...func(*api.Options)) *fixture {
+	t.Helper()
+	f := &fixture{stub: newStub(), log: &bytes.Buffer{}}
+	registry := prometheus.NewRegistry()
+	o := api.Options{
+		Gateway: f.stub, Auth: scopeKeys{}, Gatherer: registry, Registerer: registry, Version: "1.2.3",
+		Logger: slog.New(slog.NewJSONHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	var err error
+	if f.handler, err = api.New(o); err != nil {
+		t.Fatal(err)
+	}
+	f.router = documentRouter(t, f.handler)
+	return f
+}
+
+// documentRouter reads the document as its users do. Replies are held to it
+// more strictly than it asks: a field that it doesn't name is an error.
+func documentRouter(t testing.TB, h http.Handler) routers.Router {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+	loader := openapi3.NewLoader()
+	document, err := loader.LoadFromData(w.Body.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := document.Validate(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	closed := false
+	for _, s := range document.Components.Schemas {
+		s.Value.AdditionalProperties = openapi3.AdditionalProperties{Has: &closed}
+	}
+	router, err := legacy.NewRouter(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return router
+}
+
+// request is one request of a test; the zero values are the usual ones.
+type request struct {
+	method, path, body string
+	// key is the API key, "" for one with every scope, "-" for none.
+	key    string
+	header http.Header
+}
+
+const everyScope = "verify+check+messages+read+privacy+admin"
+
+func (q request) build() *http.Request {
+	r := httptest.NewRequest(q.method, q.path, strings.NewReader(q.body))
+	if q.body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	switch q.key {
+	case "":
+		r.Header.Set("Authorization", "Bearer "+everyScope)
+	case "-":
+	default:
+		r.Header.Set("Authorization", "Bearer "+q.key)
+	}
+	for name, values := range q.header {
+		r.Header[name] = values
+	}
+	return r
+}
+
+// do serves the request and holds the reply against the document.
+func (f *fixture) do(t testing.TB, q request) *httptest.ResponseRecorder {
+	t.Helper()
+	r := q.build()
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	if strings.HasPrefix(q.path, "/v1/") && w.Header().Get("Cache-Control") != "no-store" {
+		t.Error("the reply may be cached")
+	}
+	f.holds(t, r, w)
+	return w
+}
+
+func (f *fixture) holds(t testing.TB, r *http.Request, w *httptest.ResponseRecorder) {
+	t.Helper()
+	route, params, err := f.router.FindRoute(r)
+	if err != nil {
+		if w.Code != http.StatusNotFound && w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s is not in the document: %v", r.Method, r.URL.Path, err)
+		}
+		return
+	}
+	input := &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: &openapi3filter.RequestValidationInput{Request: r, PathParams: params, Route: route},
+		Status:                 w.Code,
+		Header:                 w.Header(),
+		Body:                   io.NopCloser(bytes.NewReader(w.Body.Bytes())),
+		Options: &openapi3filter.Options{
+			IncludeResponseStatus:   true,
+			SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.EnableFormatValidation()},
+		},
+	}
+	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
+		t.Errorf("%s %s, %d: the reply is not as the document says: %v", r.Method, r.URL.Path, w.Code, err)
+	}
+}
+
+// problem is the reply's, which must be one.
+func problem(t testing.TB, w *httptest.ResponseRecorder) api.Problem {
+	t.Helper()
+	if got := w.Header().Get("Content-Type"); got != "application/problem+json" {
+		t.Fatalf("Content-Type %q of status %d", got, w.Code)
+	}
+	var p api.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil {
+		t.Fatal(err)
+	}
+	if p.Status != w.Code || p.Type != "about:blank" || p.Title != http.StatusText(w.Code) || p.Code == "" || p.Detail == "" {
+		t.Errorf("incomplete problem: %+v", p)
+	}
+	return p
+}
+
+const startBody = `{"to":"` + someNumber + `"}`
+
+func TestStart(t *testing.T) {
+	f := newFixture(t)
+	body := `{"to":"+33612345678","service":"shop","purpose":"login","locale":"fr-CA","client_ip":"2001:db8::1","subject":"user é 1"}`
+	w := f.do(t, request{method: "POST", path: "/v1/verifications", body: body, header: http.Header{"Idempotency-Key": {"order 7"}}})
+	if w.Code != http.StatusCreated {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	if got := w.Header().Get("Location"); got != "/v1/verifications/"+verificationID {
+		t.Errorf("Location %q", got)
+	}
+	const want = `{"id":"v-3f1c9a7e2b","status":"pending","to":"+33•••••••78","service":"default","purpose":"login",` +
+		`"created_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:05:00Z","resend_at":"2026-03-01T12:00:30Z",` +
+		`"checks_left":5,"message":{"id":"m-77aa01","status":"queued"},"notice":{"restricted":true,"alternative":false}}`
+	if got := w.Body.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if want := (gateway.StartRequest{
+		To: someNumber, Service: "shop", Purpose: "login", Locale: "fr-CA", ClientIP: "2001:db8::1", Subject: "user é 1",
+	}); f.start != want {
+		t.Errorf("the gateway got another request")
+	}
+	if f.call.Caller != "key1" || f.call.IdempotencyKey != "order 7" || string(f.call.Body) != body {
+		t.Errorf("the gateway got another call")
+	}
+}
+
+func TestContinuedStart(t *testing.T) {
+	f := newFixture(t)
+	f.verification.Continued = true
+	w := f.do(t, request{method: "POST", path: "/v1/verifications", body: startBody})
+	if w.Code != http.StatusOK || w.Header().Get("Location") != "" {
+		t.Errorf("status %d, Location %q", w.Code, w.Header().Get("Location"))
+	}
+}
+
+func TestReplies(t *testing.T) {
+	tests := []struct {
+		request
+		reached, want string
+	}{
+		{
+			request{method: "GET", path: "/v1/verifications/" + verificationID},
+			"verification " + verificationID, `"status":"pending"`,
+		},
+		{
+			request{method: "POST", path: "/v1/verifications/" + verificationID + "/check", body: `{"code":"493817"}`},
+			"check " + verificationID, `{"id":"v-3f1c9a7e2b","status":"approved","valid":true,"checks_left":4}`,
+		},
+		{
+			request{method: "POST", path: "/v1/verifications/" + verificationID + "/resend"},
+			"resend " + verificationID, `"id":"v-3f1c9a7e2b"`,
+		},
+		{
+			request{method: "POST", path: "/v1/verifications/" + verificationID + "/resend", body: " {} "},
+			"resend " + verificationID, `"id":"v-3f1c9a7e2b"`,
+		},
+		{
+			request{method: "DELETE", path: "/v1/verifications/" + verificationID},
+			"cancel " + verificationID, `"status":"canceled"`,
+		},
+		{
+			request{method: "GET", path: "/v1/messages/" + messageID},
+			"message " + messageID,
+			`{"id":"m-77aa01","status":"delivered","last_mile":"delivered","possible_duplicate":false,"segments":1,` +
+				`"created_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:05:00Z","attempts":[` +
+				`{"modem":"sim1","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"temporary","cause":"cms-38","mr":null,"report":null,"report_at":null},` +
+				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"accepted","cause":"","mr":0,"report":0,"report_at":"2026-03-01T12:01:00Z"},` +
+				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":null,"result":null,"cause":"","mr":null,"report":null,"report_at":null}]}`,
+		},
+		{
+			request{method: "GET", path: "/v1/modems"},
+			"modems",
+			`[{"name":"sim1","status":"ready","reason":"","manufacturer":"Acme","model":"M1","imei":"•••••••••••3809","operator":"F Home",` +
+				`"registered":true,"signal_dbm":-71,"port":"/dev/ttyUSB2","since":"2026-03-01T12:00:00Z","sent_today":12},` +
+				`{"name":"sim2","status":"waiting","reason":"PIN","manufacturer":"","model":"","imei":"","operator":"",` +
+				`"registered":false,"signal_dbm":null,"port":"","since":null,"sent_today":0}]`,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
+			f := newFixture(t)
+			w := f.do(t, tt.request)
+			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), tt.want) {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+			if !slices.Equal(f.calls, []string{tt.reached}) {
+				t.Errorf("the gateway was asked for %q", f.calls)
+			}
+			if r := tt.request; r.body != "" && string(f.call.Body) != r.body {
+				t.Error("the gateway got another body")
+			}
+		})
+	}
+}
+
+func TestEmptyLists(t *testing.T) {
+	f := newFixture(t)
+	f.modems, f.message.Attempts = nil, nil
+	if got := f.do(t, request{method: "GET", path: "/v1/modems"}).Body.String(); got != "[]" {
+		t.Errorf("modems: %s", got)
+	}
+	if got := f.do(t, request{method: "GET", path: "/v1/messages/1"}).Body.String(); !strings.Contains(got, `"attempts":[]`) {
+		t.Errorf("message: %s", got)
+	}
+}
+
+// A check gets the code as it was typed.
+func TestCheckCode(t *testing.T) {
+	f := newFixture(t)
+	f.verdict = gateway.Verdict{ID: verificationID, Status: "exhausted"}
+	w := f.do(t, request{method: "POST", path: "/v1/verifications/x/check", body: `{"code":"0\u0030 é"}`})
+	if w.Code != http.StatusOK || f.code != "00 é" {
+		t.Errorf("status %d, code passed on wrongly: %t", w.Code, f.code != "00 é")
+	}
+	if want := `{"id":"v-3f1c9a7e2b","status":"exhausted","valid":false,"checks_left":0}`; w.Body.String() != want {
+		t.Errorf("got %s", w.Body)
+	}
+}
