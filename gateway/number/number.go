@@ -72,6 +72,14 @@ const (
 	Unknown       Class = "unknown"
 )
 
+// Classes are all classes.
+func Classes() []Class {
+	return []Class{
+		Mobile, FixedLine, FixedOrMobile, Premium, SharedCost, VoIP,
+		Pager, TollFree, UAN, Personal, Voicemail, Unknown,
+	}
+}
+
 // Parse reads a number in E.164 form: "+", the calling code and the national
 // number, without national prefix, spaces or anything else. Decimal digits of
 // any script are taken for their ASCII ones. Whatever else is in s, and a
