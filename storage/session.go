@@ -18,7 +18,9 @@ func Alive(tx Tx, session string) (bool, error) {
 }
 
 // SessionKey is the reserved key that an engine keeps while session lives.
-func SessionKey(session string) []byte { return append(sessions[:len(sessions):len(sessions)], session...) }
+func SessionKey(session string) []byte {
+	return append(sessions[:len(sessions):len(sessions)], session...)
+}
 
 // Sessions is the prefix of all SessionKeys.
 func Sessions() []byte { return append([]byte(nil), sessions...) }

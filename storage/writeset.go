@@ -47,6 +47,9 @@ func (t *Touch) written() bool { return t.Put || t.Deleted }
 // off behind the last entry returned if the scan's limit was reached.
 type Range struct{ Start, End []byte }
 
+// arenaChunk is how much memory a WriteSet takes at a time for its copies.
+const arenaChunk = 4 << 10
+
 // WriteSet is the Tx that an engine hands to the closure of an Update: an
 // overlay over a Snapshot that keeps the writes to itself, reads them back,
 // enforces the bounds of this package and remembers what was read. The engine
@@ -75,7 +78,10 @@ func NewWriteSet(base Snapshot, now func() time.Time, spent *WriteSet) *WriteSet
 	w := &WriteSet{base: base, now: now}
 	if spent != nil {
 		clear(spent.touched)
-		w.touched, w.arena = spent.touched[:0], spent.arena[:0]
+		w.touched = spent.touched[:0]
+		if cap(spent.arena) == arenaChunk {
+			w.arena = spent.arena[:0]
+		}
 		spent.touched, spent.arena = nil, nil
 	}
 	return w
@@ -284,9 +290,8 @@ func (w *WriteSet) within(start, end []byte) []Touch {
 
 // keep copies b to memory that lives as long as the set's writes.
 func (w *WriteSet) keep(b []byte) []byte {
-	const chunk = 4 << 10
 	if len(b) > cap(w.arena)-len(w.arena) {
-		w.arena = make([]byte, 0, max(chunk, len(b)))
+		w.arena = make([]byte, 0, max(arenaChunk, len(b)))
 	}
 	from := len(w.arena)
 	w.arena = append(w.arena, b...)

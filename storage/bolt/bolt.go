@@ -44,6 +44,7 @@ type Store struct {
 	opts     Options
 	file     *os.File // belongs to db
 	db       *bbolt.DB
+	pageSize int64
 	clock    *clock
 	watchers *watchers
 	session  string
@@ -74,9 +75,9 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("storage: open %s: %w", o.Path, err)
 	}
-	err = s.prepare(fresh)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", o.Path, err), s.abandon())
+	go s.commitAll()
+	if err := s.prepare(fresh); err != nil {
+		return nil, errors.Join(fmt.Errorf("storage: open %s: %w", o.Path, err), s.Close())
 	}
 	return s, nil
 }
@@ -115,13 +116,41 @@ func open(o Options, file *os.File) (*Store, error) {
 		opts:     o,
 		file:     file,
 		db:       db,
+		pageSize: int64(db.Info().PageSize),
 		clock:    clock,
 		watchers: newWatchers(),
 		queue:    make(chan *request, o.Queue),
 		done:     make(chan struct{}),
 	}
+	s.durable.changed = make(chan struct{})
 	s.closes = sync.OnceValue(s.release)
+	if err := s.makeBucket(); err != nil {
+		return nil, errors.Join(openFailed(err), db.Close())
+	}
 	return s, nil
+}
+
+// makeBucket makes the bucket if it is missing, and writes the mark anew where
+// the operator ordered it.
+func (s *Store) makeBucket() error {
+	tx, err := s.db.Begin(true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // ErrTxClosed after a commit
+	if tx.Bucket(bucketName) != nil && !s.opts.ResetClock {
+		s.durable.id.Store(int64(tx.ID() - 1))
+		return nil
+	}
+	s.durable.id.Store(int64(tx.ID()))
+	bucket, err := tx.CreateBucketIfNotExists(bucketName)
+	if err != nil {
+		return err
+	}
+	if err := bucket.SetSequence(uint64(s.clock.micros())); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // openBolt opens the checked and locked file, without writing to it unless it
@@ -145,37 +174,19 @@ func openBolt(file *os.File) (db *bbolt.DB, err error) {
 		OpenFile:        func(string, int, os.FileMode) (*os.File, error) { return file, nil },
 	})
 	if err != nil {
-		return nil, classify(err)
+		return nil, openFailed(err)
 	}
 	db.AllocSize = growth
 	return db, nil
 }
 
-// prepare makes the bucket where it is missing, starts the committer and
-// brings session and schema up to date.
+// prepare brings session and schema up to date.
 func (s *Store) prepare(fresh bool) error {
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		if tx.Bucket(bucketName) != nil && !s.opts.ResetClock {
-			s.durable.id.Store(int64(tx.ID() - 1))
-			return errUnchanged
-		}
-		s.durable.id.Store(int64(tx.ID()))
-		bucket, err := tx.CreateBucketIfNotExists(bucketName)
-		if err != nil {
-			return err
-		}
-		return bucket.SetSequence(uint64(s.clock.micros()))
-	})
-	if err != nil && !errors.Is(err, errUnchanged) {
-		return classify(err)
-	}
 	if fresh {
 		if err := syncDir(filepath.Dir(s.opts.Path)); err != nil {
 			return err
 		}
 	}
-	s.durable.changed = make(chan struct{})
-	go s.commitAll()
 	ctx := storage.WithReserve(context.Background())
 	if s.opts.Daemon {
 		if err := s.beginSession(ctx); err != nil {
@@ -184,8 +195,6 @@ func (s *Store) prepare(fresh bool) error {
 	}
 	return storage.Migrate(func(fn func(*storage.WriteSet) error) error { return s.update(ctx, fn) }, s.opts.Migrations)
 }
-
-var errUnchanged = errors.New("nothing to write")
 
 // beginSession ends all earlier sessions and begins this process's.
 func (s *Store) beginSession(ctx context.Context) error {
@@ -220,37 +229,6 @@ func (s *Store) Watch(ctx context.Context, prefix []byte) <-chan storage.Wake {
 	return s.watchers.add(ctx, prefix)
 }
 
-// View runs fn over a consistent snapshot; it returns when what fn saw is
-// durable. fn must not call Update.
-func (s *Store) View(ctx context.Context, fn func(storage.Tx) error) error {
-	if err := s.usable(); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	id, err := s.read(fn)
-	if !s.durable.await(id, s.done) {
-		return errors.Join(s.usable(), err)
-	}
-	return err
-}
-
-// read runs fn and returns the id of the transaction that it saw the state of.
-func (s *Store) read(fn func(storage.Tx) error) (id int, err error) {
-	tx, err := s.db.Begin(false)
-	if err != nil {
-		if usable := s.usable(); usable != nil {
-			return 0, usable
-		}
-		return 0, s.lost(err)
-	}
-	defer func() { _ = tx.Rollback() }() // of a read transaction: can't fail
-	view := storage.NewView(newSnapshot(tx.Bucket(bucketName)), s.clock.Now)
-	defer view.Close()
-	return tx.ID(), fn(view)
-}
-
 // usable is the reason why no call can be served any more, or nil.
 func (s *Store) usable() error {
 	if err := s.fatal.Load(); err != nil {
@@ -271,17 +249,12 @@ func (s *Store) Close() error { return s.closes() }
 func (s *Store) release() error {
 	s.stop()
 	s.watchers.end()
-	if s.fatal.Load() == nil {
-		s.finish()
+	if err := s.fatal.Load(); err != nil {
+		// bbolt may still hold its locks. The process must end anyway; only
+		// the lock on the file need not wait for that.
+		return errors.Join(*err, s.file.Close())
 	}
-	return s.db.Close()
-}
-
-// abandon is Close without the last commit.
-func (s *Store) abandon() error {
-	if s.durable.changed != nil {
-		s.stop()
-	}
+	s.finish()
 	return s.db.Close()
 }
 
@@ -315,39 +288,3 @@ func (s *Store) finish() {
 		s.opts.Logger.Warn("the store's last commit at shutdown failed", "err", err)
 	}
 }
-
-// durable tells readers which transactions have been fsynced: bbolt shows a
-// commit to readers when its meta page is written, before that is synced.
-type durable struct {
-	id      atomic.Int64 // of the last transaction fsynced
-	mu      sync.Mutex
-	changed chan struct{} // closed and replaced at every commit
-}
-
-func (d *durable) set(id int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.id.Store(int64(id))
-	close(d.changed)
-	d.changed = make(chan struct{})
-}
-
-// await waits for transaction id, or until nothing more will be committed; it
-// says whether id is durable.
-func (d *durable) await(id int, ended <-chan struct{}) bool {
-	for d.id.Load() < int64(id) {
-		d.mu.Lock()
-		changed := d.changed
-		d.mu.Unlock()
-		if d.id.Load() >= int64(id) {
-			break
-		}
-		select {
-		case <-changed:
-		case <-ended:
-			return d.id.Load() >= int64(id)
-		}
-	}
-	return true
-}
-

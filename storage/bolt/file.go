@@ -3,10 +3,11 @@ package bolt
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"syscall"
 	"time"
+
+	bbolterrors "go.etcd.io/bbolt/errors"
 
 	"smsotpd/storage"
 )
@@ -43,7 +44,7 @@ func lock(file *os.File) error {
 		case waited >= lockWait:
 			return fmt.Errorf("%w: another process holds its lock (is the daemon running?)", storage.ErrLocked)
 		}
-		time.Sleep(pause)
+		<-time.After(pause)
 	}
 }
 
@@ -56,4 +57,27 @@ func syncDir(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-func checkFile(*os.File, *slog.Logger) error { return nil }
+// openFailed gives what bbolt says at open its storage sentinel.
+func openFailed(err error) error {
+	switch {
+	case noRoom(err):
+		return fmt.Errorf("%w: %w", storage.ErrFull, err)
+	case errors.Is(err, bbolterrors.ErrInvalid), errors.Is(err, bbolterrors.ErrVersionMismatch), errors.Is(err, bbolterrors.ErrChecksum):
+		return fmt.Errorf("%w: %w", storage.ErrForeign, err)
+	}
+	return err
+}
+
+// noRoom says whether err is the disk's refusal to take more.
+func noRoom(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// diskRoom is how many bytes the file system has left for this process.
+func diskRoom(file *os.File) (int64, error) {
+	var st syscall.Statfs_t
+	if err := syscall.Fstatfs(int(file.Fd()), &st); err != nil {
+		return 0, err
+	}
+	return int64(st.Bavail) * int64(st.Bsize), nil
+}
