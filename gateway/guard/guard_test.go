@@ -116,7 +116,7 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// The classes that otp-rules name, and nothing that a phone may be.
+// The classes that can cost or can't receive, and nothing that a phone may be.
 func TestDefaultRefuseClasses(t *testing.T) {
 	refused := DefaultRefuseClasses()
 	for _, class := range []number.Class{
