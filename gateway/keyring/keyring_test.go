@@ -243,8 +243,7 @@ func TestFirstOpensAtOnceAgree(t *testing.T) {
 	}
 }
 
-// Rule 25: the state directory holds no unwrapped key, in no encoding that a
-// search would try.
+// Not even 8 bytes of an unwrapped key are in the state directory.
 func TestNoUnwrappedKeyInDirectory(t *testing.T) {
 	dir, m := t.TempDir(), newMaster(t)
 	open(t, dir, m)

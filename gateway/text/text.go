@@ -1,8 +1,7 @@
 // Package text writes the messages that carry a code.
 //
 // It knows templates, brands and the room in one SMS; nothing of numbers,
-// verifications and modems. The septets are counted by the codec that also
-// encodes the messages, so that both agree on the alphabet.
+// verifications and modems.
 //
 // What always holds of a loaded Set:
 //
@@ -20,8 +19,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/warthog618/sms/encoding/gsm7"
 )
 
 var (
@@ -95,14 +92,31 @@ func checkBrand(brand string) error {
 	return nil
 }
 
-// septets is how many septets s takes, two for a character of the extension
-// table; -1 where s is not of the alphabet.
+// The printable characters of the GSM 7-bit default alphabet, and those of its
+// extension table, which take two septets (TS 23.038, 6.2.1 and 6.2.1.1). The
+// codec's own tables are made at first use without a lock, so they are not
+// used here while modems may be encoding; a test holds these against them.
+const (
+	basic = "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
+		"¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+	extension = "^{}\\[~]|€"
+)
+
+// septets is how many septets s takes; -1 where s holds anything else than
+// printable characters of the alphabet.
 func septets(s string) int {
-	encoded, err := gsm7.Encode([]byte(s))
-	if err != nil {
-		return -1
+	n := 0
+	for _, r := range s {
+		switch {
+		case strings.ContainsRune(basic, r):
+			n++
+		case strings.ContainsRune(extension, r):
+			n += 2
+		default:
+			return -1
+		}
 	}
-	return len(encoded)
+	return n
 }
 
 // longest is the septets of the longest text that Render can return.
