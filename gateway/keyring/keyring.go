@@ -61,7 +61,7 @@ func Open(dir string, m Master) (*Keyring, error) {
 		err = create(dir, w)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("keyring: %w", err)
+		return nil, err
 	}
 	return load(dir, w)
 }
@@ -79,7 +79,10 @@ func load(dir string, w *wrapper) (*Keyring, error) {
 		}
 		*places[name] = newMACKey(key)
 	}
-	return k, k.loadEpochs(filepath.Join(dir, epochsDir), w)
+	if err := k.loadEpochs(filepath.Join(dir, epochsDir), w); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 func (k *Keyring) loadEpochs(dir string, w *wrapper) error {
