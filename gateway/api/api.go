@@ -77,8 +77,6 @@ type Options struct {
 const (
 	maxBody           = 8 << 10
 	maxIdempotencyKey = 255
-	// maxID bounds the ids in paths, which are opaque here.
-	maxID = 64
 	// handlingTime is how long an operation may wait to be taken up; shorter
 	// than the server's write time-out, so that a reply still gets out.
 	handlingTime = 10 * time.Second
@@ -204,7 +202,7 @@ func (a *api) admit(op operation, w http.ResponseWriter, r *http.Request) (call,
 	if err != nil {
 		return call{}, err
 	}
-	if err := wellFormed(r); err != nil {
+	if err := noQuery(r); err != nil {
 		return call{}, err
 	}
 	c := call{principal: principal}
@@ -237,25 +235,14 @@ func (a *api) allow(w http.ResponseWriter, r *http.Request, scopes []access.Scop
 	return p, nil
 }
 
-// wellFormed checks the path's id and that there is no query, which no
-// operation takes.
-func wellFormed(r *http.Request) error {
-	if id := r.PathValue("id"); len(id) > maxID || strings.ContainsFunc(id, notInID) {
-		return newProblem(http.StatusNotFound, gateway.CodeNotFound, "There is none with this id.")
+// noQuery refuses query parameters, which no operation takes: they end up in
+// the logs of whatever lies between.
+func noQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" {
+		return nil
 	}
-	if r.URL.RawQuery != "" {
-		name, _, _ := strings.Cut(r.URL.RawQuery, "=")
-		p := invalidField(nameable(name), "This route takes no query parameters.")
-		if p.Field == wholeBody {
-			p.Field = "query"
-		}
-		return p
-	}
-	return nil
-}
-
-func notInID(r rune) bool {
-	return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-' && r != '_'
+	name, _, _ := strings.Cut(r.URL.RawQuery, "=")
+	return invalidField(nameable(name, "query"), "This route takes no query parameters.")
 }
 
 // idempotencyKey is the request's, "" if it has none.

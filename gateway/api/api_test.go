@@ -138,6 +138,8 @@ func (scopeKeys) Authenticate(_ context.Context, key string) (access.Principal, 
 	switch key {
 	case "broken":
 		return access.Principal{}, errors.New("store: " + someNumber + " can't be read")
+	case "unreadable":
+		return access.Principal{}, access.ErrUnavailable
 	case "revoked", "":
 		return access.Principal{}, access.ErrUnauthenticated
 	}
@@ -163,6 +165,22 @@ type fixture struct {
 
 func newFixture(t testing.TB, change ...func(*api.Options)) *fixture {
 	t.Helper()
+	f := newUnheld(t, change...)
+	f.router = documentRouter(t, f.handler)
+	f.log.Reset()
+	return f
+}
+
+// again is a new fixture like f. Reading the document takes long; f's serves.
+func (f *fixture) again(t testing.TB) *fixture {
+	t.Helper()
+	g := newUnheld(t)
+	g.router = f.router
+	return g
+}
+
+func newUnheld(t testing.TB, change ...func(*api.Options)) *fixture {
+	t.Helper()
 	f := &fixture{stub: newStub(), log: &bytes.Buffer{}}
 	registry := prometheus.NewRegistry()
 	o := api.Options{
@@ -176,7 +194,6 @@ func newFixture(t testing.TB, change ...func(*api.Options)) *fixture {
 	if f.handler, err = api.New(o); err != nil {
 		t.Fatal(err)
 	}
-	f.router = documentRouter(t, f.handler)
 	return f
 }
 
@@ -248,11 +265,12 @@ func (f *fixture) do(t testing.TB, q request) *httptest.ResponseRecorder {
 
 func (f *fixture) holds(t testing.TB, r *http.Request, w *httptest.ResponseRecorder) {
 	t.Helper()
+	if r.Method == http.MethodHead || w.Code == http.StatusMethodNotAllowed || strings.Contains(w.Body.String(), api.CodeRouteNotFound) {
+		return // OpenAPI has no words for these
+	}
 	route, params, err := f.router.FindRoute(r)
 	if err != nil {
-		if w.Code != http.StatusNotFound && w.Code != http.StatusMethodNotAllowed {
-			t.Errorf("%s %s is not in the document: %v", r.Method, r.URL.Path, err)
-		}
+		t.Errorf("%s %s is not in the document: %v", r.Method, r.URL.Path, err)
 		return
 	}
 	input := &openapi3filter.ResponseValidationInput{
@@ -262,6 +280,7 @@ func (f *fixture) holds(t testing.TB, r *http.Request, w *httptest.ResponseRecor
 		Body:                   io.NopCloser(bytes.NewReader(w.Body.Bytes())),
 		Options: &openapi3filter.Options{
 			IncludeResponseStatus:   true,
+			ExcludeResponseBody:     r.URL.Path == "/docs",
 			SchemaValidationOptions: []openapi3.SchemaValidationOption{openapi3.EnableFormatValidation()},
 		},
 	}
@@ -366,9 +385,10 @@ func TestReplies(t *testing.T) {
 				`"registered":false,"signal_dbm":null,"port":"","since":null,"sent_today":0}]`,
 		},
 	}
+	all := newFixture(t)
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
-			f := newFixture(t)
+			f := all.again(t)
 			w := f.do(t, tt.request)
 			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), tt.want) {
 				t.Errorf("%d %s", w.Code, w.Body)

@@ -108,10 +108,10 @@ func (o object[B]) find(name string) (int, error) {
 	}
 	for _, f := range o.fields {
 		if strings.EqualFold(f.name, name) {
-			return 0, invalidField(nameable(name), "Field names are in lower case.")
+			return 0, invalidField(nameable(name, wholeBody), "Field names are in lower case.")
 		}
 	}
-	return 0, invalidField(nameable(name), "There is no such field.")
+	return 0, invalidField(nameable(name, wholeBody), "There is no such field.")
 }
 
 // value checks one value against the field's rules.
@@ -218,9 +218,9 @@ func unquote(token []byte) (string, bool) {
 	return s, !strings.ContainsRune(s, utf8.RuneError)
 }
 
-// nameable is a field name that a caller made up, if it can't hold a phone
-// number or a code; else the body as a whole is named.
-func nameable(name string) string {
+// nameable is a name that a caller made up, if it can't hold a phone number or
+// a code, or else the whole that it stands in.
+func nameable(name, whole string) string {
 	digits := 0
 	for _, r := range name {
 		switch {
@@ -228,11 +228,11 @@ func nameable(name string) string {
 			digits++
 		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', r == '_', r == '-', r == '.':
 		default:
-			return wholeBody
+			return whole
 		}
 	}
 	if name == "" || len(name) > 64 || digits > 3 {
-		return wholeBody
+		return whole
 	}
 	return name
 }

@@ -90,7 +90,7 @@ func (w writer) operation(op operation) *huma.Operation {
 	if strings.Contains(op.path, "{id}") {
 		out.Parameters = append(out.Parameters, &huma.Param{
 			Name: "id", In: "path", Required: true,
-			Schema: &huma.Schema{Type: huma.TypeString, Pattern: fmt.Sprintf("^[A-Za-z0-9_-]{1,%d}$", maxID)},
+			Schema: &huma.Schema{Type: huma.TypeString},
 		})
 	}
 	if op.idempotent {
