@@ -1,0 +1,145 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Line is one modem that is prepared and can send. It ends with the first
+// doubt about the modem's state; after a new preparation the Pool hands out
+// another one. Its methods may be called from many goroutines.
+type Line struct {
+	session *session
+	name    string
+	id      identity
+	onState func(State, string)
+	closed  chan struct{}
+	once    sync.Once
+
+	mu   sync.Mutex
+	why  error     // why it closed
+	rest restOrder // what Park asked for
+}
+
+// restOrder is a caller's wish that a modem stay down for some time.
+type restOrder struct {
+	reason string
+	until  time.Time
+}
+
+func newLine(s *session, name string, onState func(State, string)) *Line {
+	return &Line{session: s, name: name, id: s.identity(), onState: onState, closed: make(chan struct{})}
+}
+
+// Name is the modem's name, IMEI and IMSI its identity and its SIM's; both
+// are "" where the modem does not tell.
+func (l *Line) Name() string { return l.name }
+
+// IMEI of the modem.
+func (l *Line) IMEI() string { return l.id.imei }
+
+// IMSI of the SIM.
+func (l *Line) IMSI() string { return l.id.imsi }
+
+// Closed is closed when the line can be used no more.
+func (l *Line) Closed() <-chan struct{} { return l.closed }
+
+// Park closes the line and keeps the modem down for d, in state parked, with
+// the reason for the operator. Delivery reports still come in.
+func (l *Line) Park(reason string, d time.Duration) {
+	l.mu.Lock()
+	l.rest = restOrder{reason: reason, until: time.Now().Add(d)}
+	l.mu.Unlock()
+	l.close(errParked)
+}
+
+// What closes a line, beside errMute, errGone and errSuspect.
+var (
+	errParked = errors.New("modem: parked")
+	// errOwed: a message timed out, and its answer may still come.
+	errOwed = errors.New("modem: the answer to a message is still owed")
+)
+
+func (l *Line) close(why error) {
+	l.once.Do(func() {
+		l.mu.Lock()
+		l.why = why
+		l.mu.Unlock()
+		close(l.closed)
+	})
+}
+
+func (l *Line) closing() (error, restOrder) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.why, l.rest
+}
+
+// Submit sends one SMS and says what became of it; messages of one line go
+// one after the other. If ctx ends before the payload is written the message
+// is not sent; after that its answer is waited for, for 180 s at most.
+func (l *Line) Submit(ctx context.Context, sub Submission) Result {
+	pdu, octets, err := encodeSubmit(sub)
+	if err != nil {
+		return unsent(Ours, "encode")
+	}
+	leave, err := l.session.take(ctx)
+	if err != nil {
+		return unsent(Temporary, "canceled")
+	}
+	defer leave()
+	select {
+	case <-l.closed:
+		return unsent(Temporary, "closed")
+	default:
+	}
+	if l.session.suspect.Load() {
+		l.close(errSuspect)
+		return unsent(Temporary, "closed")
+	}
+	l.onState(Sending, "")
+	r, sound := l.submit(ctx, pdu, octets)
+	if sound {
+		l.onState(Ready, "")
+		return r
+	}
+	switch {
+	case r.Cause == "eof" || r.Cause == "write":
+		l.close(errGone)
+	case r.Cause == "timeout":
+		l.close(errOwed)
+	default:
+		l.close(errSuspect)
+	}
+	return r
+}
+
+func (l *Line) submit(ctx context.Context, pdu string, octets int) (Result, bool) {
+	s := l.session
+	if ctx.Err() != nil {
+		return unsent(Temporary, "canceled"), true
+	}
+	s.wire.Permit()
+	aborted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		s.wire.Abort()
+		close(aborted)
+	})
+	info, err := s.engine.SMSCommand(fmt.Sprintf("+CMGS=%d", octets), pdu)
+	if !stop() {
+		<-aborted
+	}
+	f := s.wire.Flight()
+	s.mu.Lock()
+	s.used = f.Ended
+	s.mu.Unlock()
+	return classify(l.id.manufacturer, info, err, f)
+}
+
+// unsent is the Result of a message of which no octet was written.
+func unsent(class Class, cause string) Result {
+	return Result{Class: class, Cause: cause, CMS: -1, CME: -1, Ended: time.Now()}
+}

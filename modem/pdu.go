@@ -1,0 +1,153 @@
+package modem
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/warthog618/sms"
+	"github.com/warthog618/sms/encoding/gsm7"
+	"github.com/warthog618/sms/encoding/pdumode"
+	"github.com/warthog618/sms/encoding/tpdu"
+)
+
+// errEncode: the Submission can't be one SMS-SUBMIT. The text says what is
+// wrong with it and nothing of what is in it.
+var errEncode = errors.New("modem: can't be sent")
+
+// Bounds of one segment, TS 23.040 9.2.3.24.
+const (
+	maxSeptets   = 160
+	maxUCS2Units = 70
+)
+
+// encodeSubmit makes the SMS-SUBMIT (TS 23.040 9.2.2.2) of s: its hex form as
+// AT+CMGS takes it, with an empty service centre address so that the SIM's own
+// is used, and the TPDU's length in octets. Nothing is shared between calls.
+func encodeSubmit(s Submission) (pdu string, octets int, err error) {
+	if len(s.To) < 3 || len(s.To) > 15 || strings.Trim(s.To, "0123456789") != "" {
+		return "", 0, fmt.Errorf("%w: the recipient is not 3 to 15 digits", errEncode)
+	}
+	if s.Replace != 0 && (s.Replace < 0x41 || s.Replace > 0x47) {
+		return "", 0, fmt.Errorf("%w: TP-PID 0x%02x is no replace type", errEncode, s.Replace)
+	}
+	t, err := tpdu.NewSubmit(tpdu.WithDA(tpdu.NewAddress(tpdu.FromNumber(s.To))))
+	if err != nil {
+		return "", 0, fmt.Errorf("%w: %w", errEncode, err)
+	}
+	t.PID = s.Replace
+	if s.Report {
+		t.FirstOctet |= tpdu.FoSRR
+	}
+	if err := setText(t, s.Text); err != nil {
+		return "", 0, err
+	}
+	// tpdu turns durations into the next longer step, so the octet is put in
+	// by hand: a value whose octet is 0 is encoded, then overwritten.
+	t.SetVP(tpdu.ValidityPeriod{Format: tpdu.VpfRelative})
+	raw, err := t.MarshalBinary()
+	if err != nil {
+		return "", 0, fmt.Errorf("%w: the recipient or text has no encoding", errEncode)
+	}
+	raw[validityOffset(s.To)] = s.Validity
+	return "00" + strings.ToUpper(hex.EncodeToString(raw)), len(raw), nil
+}
+
+// validityOffset is where TP-VP is in an SMS-SUBMIT to the given number:
+// behind first octet, TP-MR, TP-DA (length, type, digits), TP-PID and TP-DCS.
+func validityOffset(to string) int { return 2 + 2 + (len(to)+1)/2 + 2 }
+
+func setText(t *tpdu.TPDU, text string) error {
+	if text == "" {
+		return fmt.Errorf("%w: no text", errEncode)
+	}
+	if septets, err := gsm7.Encode([]byte(text)); err == nil {
+		if len(septets) > maxSeptets {
+			return fmt.Errorf("%w: %d septets are more than one segment", errEncode, len(septets))
+		}
+		t.UD = septets
+		return nil
+	}
+	units := utf16.Encode([]rune(text))
+	if len(units) > maxUCS2Units {
+		return fmt.Errorf("%w: %d UCS-2 units are more than one segment", errEncode, len(units))
+	}
+	ud := make([]byte, 0, 2*len(units))
+	for _, u := range units {
+		ud = append(ud, byte(u>>8), byte(u))
+	}
+	t.DCS = tpdu.DcsUCS2Data
+	t.UD = ud
+	return nil
+}
+
+// maxPDU bounds what is decoded: an SMSC address and the longest TPDU.
+const maxPDU = 12 + 255
+
+// decodeTPDU takes the TPDU out of the hex form that modems give in PDU mode.
+// octets is its length by the header line, 0 if that is unknown: with it the
+// TPDU is found whether or not the modem puts a service centre address first.
+func decodeTPDU(body string, octets int) ([]byte, error) {
+	raw, err := hex.DecodeString(body)
+	if err != nil || len(raw) > maxPDU {
+		return nil, errors.New("modem: not a PDU")
+	}
+	if octets > 0 && len(raw) >= octets && (len(raw) == octets || len(raw) == octets+1+int(raw[0])) {
+		return raw[len(raw)-octets:], nil
+	}
+	p, err := pdumode.UnmarshalBinary(raw)
+	if err != nil {
+		return nil, errors.New("modem: not a PDU")
+	}
+	return p.TPDU, nil
+}
+
+// isStatusReport tells an SMS-STATUS-REPORT from an SMS-DELIVER by TP-MTI.
+func isStatusReport(raw []byte) bool { return len(raw) > 0 && raw[0]&0x03 == 0x02 }
+
+// decodeReport reads an SMS-STATUS-REPORT, TS 23.040 9.2.2.3. Time stamps that
+// are no time are left zero, and what follows TP-ST is not looked at: neither
+// may cost a report.
+func decodeReport(raw []byte) (Report, error) {
+	short := errors.New("modem: status report too short")
+	if len(raw) < 2 {
+		return Report{}, short
+	}
+	r := Report{MR: raw[1]}
+	var ra tpdu.Address
+	n, err := ra.UnmarshalBinary(raw[2:])
+	if err != nil {
+		return Report{}, errors.New("modem: status report without recipient")
+	}
+	rest := raw[2+n:]
+	if len(rest) < 15 {
+		return Report{}, short
+	}
+	r.Recipient = ra.Addr
+	r.Status = rest[14]
+	var scts, discharge tpdu.Timestamp
+	if scts.UnmarshalBinary(rest[:7]) == nil {
+		r.SCTS = scts.UTC()
+	}
+	if discharge.UnmarshalBinary(rest[7:14]) == nil {
+		r.Discharge = discharge.UTC()
+	}
+	return r, nil
+}
+
+// decodeDeliver reads an SMS-DELIVER, TS 23.040 9.2.2.1. What can't be decoded
+// is handed on with its PDU alone.
+func decodeDeliver(raw []byte) Inbound {
+	in := Inbound{PDU: raw}
+	t, err := sms.Unmarshal(raw, sms.AsMT)
+	if err != nil || t.SmsType() != tpdu.SmsDeliver {
+		return in
+	}
+	in.From, in.SCTS = t.OA.Number(), t.SCTS.UTC()
+	if text, err := sms.Decode([]*tpdu.TPDU{t}); err == nil {
+		in.Text = strings.ToValidUTF8(string(text), "\uFFFD")
+	}
+	return in
+}

@@ -1,0 +1,159 @@
+package modem
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"smsotpd/modem/wire"
+)
+
+// Opener finds and opens ports. Its methods may be called at once from many
+// goroutines.
+type Opener interface {
+	// Open opens the port for this process alone. The error says in words
+	// what the operator can do about it.
+	Open(path string) (wire.Port, error)
+	// Lookup tells whether path exists now, by an identity that changes when
+	// the port goes and another comes under the same path; "" if it doesn't.
+	Lookup(path string) string
+	// Glob lists the paths that match the pattern (filepath.Match).
+	Glob(pattern string) []string
+}
+
+var _ Opener = Devices{}
+
+// Devices are the serial devices of this host.
+type Devices struct{}
+
+// Lookup implements Opener.
+func (Devices) Lookup(path string) string {
+	var target, link unix.Stat_t
+	if unix.Stat(path, &target) != nil || unix.Lstat(path, &link) != nil {
+		return ""
+	}
+	id := fmt.Sprintf("%d:%d", target.Rdev, target.Ino)
+	if link.Ino != target.Ino {
+		id += fmt.Sprintf(":%d:%d", link.Ino, link.Mtim.Nano())
+	}
+	return id
+}
+
+// Glob implements Opener.
+func (Devices) Glob(pattern string) []string {
+	paths, err := filepath.Glob(pattern)
+	if err != nil {
+		return nil
+	}
+	return paths
+}
+
+// Open implements Opener: raw, 115200 8N1, without modem control lines.
+func (Devices) Open(path string) (wire.Port, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, explain(path, err)
+	}
+	if err := control(f, setUp); err != nil {
+		return nil, errors.Join(explain(path, err), f.Close())
+	}
+	return tty{f}, nil
+}
+
+// tty is an open serial device. Octets that wait to be sent are dropped by
+// Close, which otherwise would wait for a modem that takes no more.
+type tty struct{ *os.File }
+
+// Close implements io.Closer.
+func (t tty) Close() error {
+	_ = control(t.File, func(fd int) error {
+		_ = unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH)
+		return unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
+	})
+	return t.File.Close()
+}
+
+// control runs fn on the descriptor without taking the file from the poller,
+// as File.Fd would.
+func control(f *os.File, fn func(fd int) error) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var inner error
+	if err := conn.Control(func(fd uintptr) { inner = fn(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
+
+func setUp(fd int) error {
+	t, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return err
+	}
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return err
+	}
+	t.Iflag, t.Oflag, t.Lflag = 0, 0, 0
+	// Without HUPCL: a modem may reset when DTR falls.
+	t.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
+	t.Ispeed, t.Ospeed = unix.B115200, unix.B115200
+	t.Cc[unix.VMIN], t.Cc[unix.VTIME] = 1, 0
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, t); err != nil {
+		return err
+	}
+	if err := unix.IoctlSetInt(fd, unix.TCFLSH, unix.TCIOFLUSH); err != nil {
+		return err
+	}
+	return unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
+}
+
+// explain says what an error of open means and what helps.
+func explain(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no %s: is the modem plugged in? (%w)", path, err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("no permission to open %s: add the daemon's user to the group that owns it, usually dialout (%w)", path, err)
+	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EWOULDBLOCK):
+		return fmt.Errorf("%s is in use by %s (%w)", path, holder(path), err)
+	case errors.Is(err, syscall.ENOTTY), errors.Is(err, syscall.EINVAL):
+		return fmt.Errorf("%s is not a serial port (%w)", path, err)
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
+		return fmt.Errorf("there is no device behind %s now (%w)", path, err)
+	}
+	return fmt.Errorf("can't open %s: %w", path, err)
+}
+
+// holder names the process that has path open, as far as /proc tells.
+func holder(path string) string {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "another process"
+	}
+	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, fd := range fds {
+		if target, err := os.Readlink(fd); err != nil || target != real {
+			continue
+		}
+		pid := strings.Split(fd, "/")[2]
+		if pid == strconv.Itoa(os.Getpid()) {
+			return "this daemon itself under another path"
+		}
+		comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+		name := strings.TrimSpace(string(comm))
+		if name == "ModemManager" {
+			return "ModemManager: tell it to ignore the device (udev: ENV{ID_MM_DEVICE_IGNORE}=\"1\")"
+		}
+		return fmt.Sprintf("%s (process %s)", name, pid)
+	}
+	return "another process"
+}

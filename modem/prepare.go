@@ -1,0 +1,416 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/warthog618/modem/at"
+)
+
+// preparation brings a session to where it can send. Each condition that does
+// not hold yet is told in plain words and waited for; none is a failure.
+type preparation struct {
+	*session
+	// waiting tells the operator what is waited for.
+	waiting func(State, string)
+	// claim binds the modem to its name as soon as the IMEI is known. An
+	// error ends the preparation.
+	claim    func(identity) error
+	registry *registry
+}
+
+// run prepares the modem from an unknown state on. It returns errMute,
+// errGone, claim's error or the context's.
+func (p *preparation) run(ctx context.Context) error {
+	if err := p.resync(ctx); err != nil {
+		return err
+	}
+	p.suspect.Store(false) // all of it is set up from here on
+	steps := [...]func(context.Context) error{
+		p.echoOff, p.identify, p.radioOn, p.unlock, p.subscriber, p.errorNumbers,
+		p.register, p.serviceCentre, p.pduMode, p.routing, p.survey, p.settled,
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// optional issues a command whose refusal changes nothing.
+func (p *preparation) optional(ctx context.Context, cmd string) error {
+	_, err := p.ask(ctx, cmd, limitQuick)
+	if answered(err) {
+		return nil
+	}
+	return err
+}
+
+// until repeats check until it gives no reason to wait any more.
+func (p *preparation) until(ctx context.Context, check func() (State, string, error)) error {
+	for {
+		state, reason, err := check()
+		if err != nil || reason == "" {
+			return err
+		}
+		p.waiting(state, reason)
+		every := p.times.Poll
+		if state == Parked {
+			every = p.times.Retry
+		}
+		if err := p.pause(ctx, every); err != nil {
+			return err
+		}
+	}
+}
+
+func (p *preparation) echoOff(ctx context.Context) error { return p.optional(ctx, "E0") }
+
+// errorNumbers asks for +CME ERROR: <number>. It comes after the PIN: M6280
+// and its kin take it amiss before.
+func (p *preparation) errorNumbers(ctx context.Context) error { return p.optional(ctx, "+CMEE=1") }
+
+// identify asks for maker, model, firmware and IMEI; a modem that names no
+// IMEI is known by its port alone.
+func (p *preparation) identify(ctx context.Context) error {
+	var about identity
+	for _, q := range [...]struct {
+		cmd string
+		set *string
+	}{{"+CGMI", &about.manufacturer}, {"+CGMM", &about.model}, {"+CGMR", &about.firmware}} {
+		info, err := p.ask(ctx, q.cmd, limitQuick)
+		if err != nil && !answered(err) {
+			return err
+		}
+		*q.set = text(info, q.cmd)
+	}
+	for _, cmd := range [...]string{"+CGSN", "+GSN", "+CGSN=1"} {
+		info, err := p.ask(ctx, cmd, limitQuick)
+		if err != nil && !answered(err) {
+			return err
+		}
+		if about.imei = digits(info, 14, 17); about.imei != "" {
+			break
+		}
+	}
+	p.learn(func(i *identity) { *i = about })
+	return p.claim(about)
+}
+
+// radioOn turns the radio on; DWM-157 and others start without. The SIM may
+// not answer before.
+func (p *preparation) radioOn(ctx context.Context) error {
+	return p.until(ctx, func() (State, string, error) {
+		info, err := p.ask(ctx, "+CFUN?", limitQuick)
+		if err != nil {
+			if answered(err) {
+				err = nil // it can't tell: registration will
+			}
+			return "", "", err
+		}
+		fun, ok := answer(info, "+CFUN")
+		if !ok || strings.HasPrefix(fun, "1") {
+			return "", "", nil
+		}
+		if _, err = p.ask(ctx, "+CFUN=1", limitRadio); err != nil && !answered(err) {
+			return "", "", err
+		}
+		return Waiting, "turning the radio on", nil
+	})
+}
+
+// unlock waits until the SIM is ready, and gives it its PIN once.
+func (p *preparation) unlock(ctx context.Context) error {
+	asked := false
+	return p.until(ctx, func() (State, string, error) {
+		info, err := p.ask(ctx, "+CPIN?", limitSIM)
+		if errors.Is(err, at.ErrError) && !asked {
+			asked = true // a bare ERROR: ask for the number behind it
+			if err := p.optional(ctx, "+CMEE=1"); err != nil {
+				return "", "", err
+			}
+			info, err = p.ask(ctx, "+CPIN?", limitSIM)
+		}
+		if err != nil {
+			if !answered(err) {
+				return "", "", err
+			}
+			state, reason := simTrouble(err)
+			return state, reason, nil
+		}
+		lock, _ := answer(info, "+CPIN")
+		switch {
+		case strings.HasPrefix(lock, "READY"):
+			return "", "", nil
+		case strings.HasPrefix(lock, "SIM PIN") && !strings.HasPrefix(lock, "SIM PIN2"):
+			return p.enterPIN(ctx)
+		case strings.Contains(lock, "PUK"):
+			return Parked, "the SIM asks for its PUK: put it into a phone and unlock it there", nil
+		case lock == "":
+			return Waiting, "the SIM is not ready yet", nil
+		}
+		return Parked, "the SIM or the modem is locked (" + lock + ")", nil
+	})
+}
+
+// simTrouble puts an error of +CPIN? in words.
+func simTrouble(err error) (State, string) {
+	var cme at.CMEError
+	var cms at.CMSError
+	n := -1
+	switch {
+	case errors.As(err, &cme):
+		n = errorNumber(string(cme), cmeTexts)
+	case errors.As(err, &cms):
+		n = errorNumber(string(cms), cmsTexts)
+	}
+	switch n {
+	case 10, 310:
+		return Waiting, "no SIM in the modem"
+	case 12, 316:
+		return Parked, "the SIM asks for its PUK: put it into a phone and unlock it there"
+	case 13, 15, 313, 315:
+		return Waiting, "the modem can't read the SIM"
+	case 14, 314, 515:
+		return Waiting, "the SIM is busy"
+	}
+	return Waiting, "the SIM is not ready yet"
+}
+
+// enterPIN tries the configured PIN, once a SIM, and never the last try that
+// the SIM has where the modem tells how many are left.
+func (p *preparation) enterPIN(ctx context.Context) (State, string, error) {
+	sim, err := p.cardID(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	info, err := p.ask(ctx, `+CPINR="SIM PIN"`, limitQuick)
+	if err != nil && !answered(err) {
+		return "", "", err
+	}
+	if s, ok := answer(info, "+CPINR"); ok {
+		if f := fields(s); len(f) > 1 {
+			if left, err := strconv.Atoi(f[1]); err == nil && left < 2 {
+				return Parked, "the SIM has one try for its PIN left: put it into a phone and enter it there", nil
+			}
+		}
+	}
+	pin, err := p.registry.pin(p.identity().imei, sim)
+	if err != nil {
+		return Parked, err.Error(), nil
+	}
+	p.waiting(Waiting, "entering the PIN")
+	if _, err := p.command(ctx, fmt.Sprintf("+CPIN=%q", pin), limitSIM); err != nil {
+		if !answered(err) {
+			return "", "", err
+		}
+		return Parked, "the SIM refuses the PIN", nil
+	}
+	return Waiting, "the SIM takes the PIN", nil
+}
+
+// cardID tells SIMs apart while they are locked: ICCID, "" if the modem won't
+// say.
+func (p *preparation) cardID(ctx context.Context) (string, error) {
+	for _, cmd := range [...]string{"+CCID", "+ICCID", "+QCCID", "^ICCID?"} {
+		info, err := p.ask(ctx, cmd, limitQuick)
+		if err != nil && !answered(err) {
+			return "", err
+		}
+		if id := digits(info, 18, 20); id != "" {
+			return id, nil
+		}
+	}
+	return "", nil
+}
+
+// subscriber reads the IMSI.
+func (p *preparation) subscriber(ctx context.Context) error {
+	tries := 0
+	return p.until(ctx, func() (State, string, error) {
+		info, err := p.ask(ctx, "+CIMI", limitSIM)
+		if err != nil && !answered(err) {
+			return "", "", err
+		}
+		imsi := digits(info, 6, 15)
+		if tries++; imsi == "" && tries < 40 {
+			return Waiting, "reading the SIM's identity", nil
+		}
+		p.learn(func(i *identity) { i.imsi = imsi })
+		p.knowSIM()
+		return "", "", p.claim(p.identity())
+	})
+}
+
+// knowSIM lets the reports through that came before the SIM was known.
+func (p *preparation) knowSIM() {
+	select {
+	case <-p.known:
+	default:
+		close(p.known)
+	}
+}
+
+// register waits until a network has the SIM registered, in whichever domain.
+func (p *preparation) register(ctx context.Context) error {
+	return p.until(ctx, func() (State, string, error) {
+		ok, reason, err := p.registered(ctx)
+		if ok || err != nil {
+			return "", "", err
+		}
+		return Waiting, reason, nil
+	})
+}
+
+// registered asks each domain in turn; one that is usable is enough. An
+// LTE-only SIM shows +CREG: 0,2 with +CEREG: 0,1.
+func (s *session) registered(ctx context.Context) (ok bool, reason string, err error) {
+	worst := regUnknown
+	for _, id := range [...]string{"+CREG", "+CEREG", "+CGREG", "+C5GREG"} {
+		info, err := s.ask(ctx, id+"?", limitSIM)
+		if err != nil && !answered(err) {
+			return false, "", err
+		}
+		stat := parseRegistration(info, id)
+		if stat.usable() {
+			return true, "", nil
+		}
+		if worst != regDenied && stat > worst && stat <= regDenied {
+			worst = stat
+		}
+	}
+	return false, worst.reason(), nil
+}
+
+// serviceCentre sees to it that the SIM has a service centre address: a PDU
+// without one uses it. Some modems lose it (AT+CSMP on M6280); what the same
+// SIM had earlier is then put back.
+func (p *preparation) serviceCentre(ctx context.Context) error {
+	info, err := p.ask(ctx, "+CSCA?", limitSIM)
+	if err != nil && !answered(err) {
+		return err
+	}
+	s, _ := answer(info, "+CSCA")
+	number := ""
+	if f := fields(s); len(f) > 0 {
+		number = f[0]
+	}
+	kept := p.registry.serviceCentre(p.identity().imsi, number)
+	if number == "" && kept != "" {
+		return p.optional(ctx, fmt.Sprintf("+CSCA=%q", kept))
+	}
+	return nil
+}
+
+// pduMode sets PDU mode and reads it back: in text mode AT+CMGS=23 would
+// address the number 23.
+func (p *preparation) pduMode(ctx context.Context) error {
+	return p.until(ctx, func() (State, string, error) {
+		if _, err := p.command(ctx, "+CMGF=0", limitSIM); err != nil {
+			if !answered(err) {
+				return "", "", err
+			}
+			return Waiting, "the message service is not ready yet", nil
+		}
+		info, err := p.command(ctx, "+CMGF?", limitSIM)
+		if err != nil && !answered(err) {
+			return "", "", err
+		}
+		if mode, _ := answer(info, "+CMGF"); mode != "0" {
+			return Waiting, "the modem does not take PDU mode", nil
+		}
+		return "", "", nil
+	})
+}
+
+// routing asks for delivery reports and messages to be handed over at once.
+// With +CSMS=0 the modem acknowledges them itself: a late +CNMA would turn
+// them off or double them.
+func (p *preparation) routing(ctx context.Context) error {
+	if err := p.optional(ctx, "+CSMS=0"); err != nil {
+		return err
+	}
+	info, err := p.ask(ctx, "+CNMI=?", limitQuick)
+	if err != nil && !answered(err) {
+		return err
+	}
+	advertised, _ := answer(info, "+CNMI")
+	for _, setting := range indications(advertised) {
+		_, err := p.ask(ctx, "+CNMI="+setting, limitQuick)
+		if err == nil {
+			return nil
+		}
+		if !answered(err) {
+			return err
+		}
+	}
+	p.log.Warn("the modem gives no delivery reports")
+	return nil
+}
+
+// survey learns what the operator wants to see.
+func (p *preparation) survey(ctx context.Context) error {
+	if err := p.askSignal(ctx); err != nil {
+		return err
+	}
+	return p.askOperator(ctx)
+}
+
+func (s *session) askSignal(ctx context.Context) error {
+	info, err := s.ask(ctx, "+CSQ", limitQuick)
+	if err != nil && !answered(err) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.signalDBm = dBm(info)
+	return nil
+}
+
+func (s *session) askOperator(ctx context.Context) error {
+	info, err := s.ask(ctx, "+COPS?", limitSIM)
+	if err != nil && !answered(err) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.operator = operatorName(info)
+	return nil
+}
+
+// settled lets what a modem says on its way up pass, and looks once more at
+// what it may have undone.
+func (p *preparation) settled(ctx context.Context) error {
+	for try := 0; p.suspect.Swap(false); try++ {
+		if try == 5 {
+			return nil // it chatters; PDU mode has been verified five times
+		}
+		if err := p.inOrder(ctx); err != nil {
+			return err
+		}
+		for _, step := range [...]func(context.Context) error{p.echoOff, p.errorNumbers, p.pduMode, p.routing} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// awaitLate gives the answer of a message that timed out time to come, so
+// that it is not taken for the next one's. It is over as soon as one came
+// since there were seen late ones.
+func (p *preparation) awaitLate(ctx context.Context, seen int64, until time.Time) error {
+	for p.late.Load() <= seen && time.Now().Before(until) {
+		p.waiting(Waiting, "the answer to a message that timed out may still come")
+		if err := p.pause(ctx, time.Until(until)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

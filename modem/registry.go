@@ -1,0 +1,167 @@
+package modem
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+)
+
+// registry remembers, for the Pool's life, which modem has which name, which
+// PINs were tried and which service centre a SIM had.
+type registry struct {
+	pinFile string
+
+	mu      sync.Mutex
+	modems  map[string]*binding // by IMEI, or by port where there is none
+	names   map[string]*binding
+	tried   map[string]bool   // PINs, by modem and SIM
+	centres map[string]string // service centre addresses, by IMSI
+	freed   chan struct{}     // closed and renewed when a binding is released
+}
+
+// binding ties a name to a modem. Its owner is the port worker that serves
+// the modem, or did last.
+type binding struct {
+	name       string
+	key        string
+	imei, imsi string
+	owner      *worker
+	live       bool // owner has the modem open
+}
+
+func newRegistry(pinFile string) *registry {
+	return &registry{
+		pinFile: pinFile,
+		modems:  make(map[string]*binding),
+		names:   make(map[string]*binding),
+		tried:   make(map[string]bool),
+		centres: make(map[string]string),
+		freed:   make(chan struct{}),
+	}
+}
+
+// errTwin: another port of the same modem is in use.
+var errTwin = errors.New("modem: another port of the same modem is in use")
+
+// claim binds the modem that w has found to w and tells its name: the one it
+// had before, under whichever port, or else the port's own.
+func (r *registry) claim(w *worker, id identity, wanted string) (string, error) {
+	key := id.imei
+	if key == "" {
+		key = "port " + wanted
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.modems[key]
+	switch {
+	case b == nil:
+		b = &binding{key: key, name: r.freeName(wanted)}
+	case b.live && b.owner != w:
+		return "", fmt.Errorf("%w: this is %s, which is in use", errTwin, b.name)
+	}
+	for _, other := range r.modems {
+		if other.owner == w && other != b {
+			other.owner, other.live = nil, false
+		}
+	}
+	b.owner, b.live, b.imei = w, true, id.imei
+	if id.imsi != "" {
+		b.imsi = id.imsi
+	}
+	r.modems[key], r.names[b.name] = b, b
+	return b.name, nil
+}
+
+// freeName is wanted, if it is not another modem's that is in use; a modem
+// that was replaced at its port gives up its name.
+func (r *registry) freeName(wanted string) string {
+	name := wanted
+	for n := 2; ; n++ {
+		b := r.names[name]
+		if b == nil {
+			return name
+		}
+		if !b.live {
+			delete(r.modems, b.key)
+			return name
+		}
+		name = fmt.Sprintf("%s-%d", wanted, n)
+	}
+}
+
+// release says that w has its modem open no more.
+func (r *registry) release(w *worker) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.modems {
+		if b.owner == w && b.live {
+			b.live = false
+			close(r.freed)
+			r.freed = make(chan struct{})
+		}
+	}
+}
+
+// released is closed at the next release.
+func (r *registry) released() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.freed
+}
+
+// owns tells whether a modem is bound to w.
+func (r *registry) owns(w *worker) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range r.modems {
+		if b.owner == w {
+			return true
+		}
+	}
+	return false
+}
+
+// elsewhere tells whether the modem with the name is another worker's.
+func (r *registry) elsewhere(name string, w *worker) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := r.names[name]
+	return b != nil && b.owner != nil && b.owner != w
+}
+
+// serviceCentre remembers number as the SIM's, or returns what it had if
+// number is "".
+func (r *registry) serviceCentre(imsi, number string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if number != "" && imsi != "" {
+		r.centres[imsi] = number
+	}
+	return r.centres[imsi]
+}
+
+// pin returns the PIN in the PIN file unless it was tried on this modem and
+// SIM before. The error says why there is none.
+func (r *registry) pin(imei, sim string) (string, error) {
+	if r.pinFile == "" {
+		return "", errors.New("the SIM asks for its PIN, and no PIN file is configured")
+	}
+	raw, err := os.ReadFile(r.pinFile)
+	if err != nil {
+		return "", errors.New("the SIM asks for its PIN, and the PIN file can't be read")
+	}
+	pin := strings.TrimSpace(string(raw))
+	if len(pin) < 4 || len(pin) > 8 || strings.Trim(pin, "0123456789") != "" {
+		return "", errors.New("the PIN file holds no PIN of 4 to 8 digits")
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := imei + "/" + sim + "/" + pin
+	if r.tried[key] {
+		return "", errors.New("the SIM refused the PIN, which is not tried twice: correct the PIN file")
+	}
+	r.tried[key] = true
+	return pin, nil
+}

@@ -1,0 +1,282 @@
+package modem
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/warthog618/modem/at"
+
+	"smsotpd/modem/wire"
+)
+
+// How a session's command or preparation can end without an answer.
+var (
+	// errMute: the modem did not answer in time.
+	errMute = errors.New("modem: does not answer AT commands")
+	// errGone: the port can be read or written no more.
+	errGone = errors.New("modem: the port is gone")
+	// errSuspect: the modem may have lost its settings.
+	errSuspect = errors.New("modem: must be prepared again")
+)
+
+// Time limits of commands. Those that touch the SIM or the radio take long.
+const (
+	limitQuick = 3 * time.Second
+	limitSIM   = 10 * time.Second
+	limitRadio = 20 * time.Second
+)
+
+// session drives the modem behind one open port. Whoever holds its turn may
+// issue commands; the wire below reads the port at all times.
+type session struct {
+	log      *slog.Logger
+	times    Timeouts
+	wire     *wire.Wire
+	incoming *incoming
+	turn     chan struct{} // holds one token; taken by whoever uses the engine
+
+	// Owned by the holder of the turn.
+	engine *at.AT
+	silent map[string]int // how often it left a command unanswered
+	memory string         // what +CPMS was last set to, "" if never
+
+	// suspect is set by signs that settings may be lost; late counts answers
+	// of messages that came too late, chatter the weak signs since the last
+	// strong one; signed wakes whoever waits.
+	suspect atomic.Bool
+	late    atomic.Int64
+	chatter atomic.Int64
+	signed  chan struct{}
+	// known is closed when the SIM's identity is; stored holds what the modem
+	// has put into a memory.
+	known  chan struct{}
+	stored chan stored
+
+	mu sync.Mutex
+	// Guarded by mu.
+	about     identity
+	operator  string
+	signalDBm int
+	used      time.Time // when the last message was over
+}
+
+// identity is what a modem says of itself and its SIM.
+type identity struct {
+	manufacturer, model, firmware string
+	imei, imsi                    string
+}
+
+func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) *session {
+	s := &session{
+		log:      log,
+		times:    times,
+		incoming: in,
+		turn:     make(chan struct{}, 1),
+		silent:   make(map[string]int),
+		signed:   make(chan struct{}, 1),
+		known:    make(chan struct{}),
+		stored:   make(chan stored, maxStored),
+	}
+	s.wire = wire.New(port, wire.Options{
+		OnURC:          s.onURC,
+		OnSign:         s.onSign,
+		PromptTimeout:  times.Prompt,
+		FinalTimeout:   times.Final,
+		SettledTimeout: times.Settled,
+		WriteTimeout:   times.Write,
+	})
+	return s
+}
+
+// close closes the port. The engine and all commands under way end.
+func (s *session) close() {
+	if err := s.wire.Close(); err != nil {
+		s.log.Debug("closing the port", "error", err)
+	}
+}
+
+// maxChatter is how many signs of having become ready a modem may give after
+// one start. One that gives more says it while alive, and nothing by it.
+const maxChatter = 8
+
+// onSign runs in the wire's reading goroutine.
+func (s *session) onSign(sign wire.Sign) {
+	switch sign {
+	case wire.Late:
+		s.late.Add(1)
+	case wire.Restarted:
+		s.chatter.Store(0)
+	case wire.Settled:
+		if s.chatter.Add(1) > maxChatter {
+			return
+		}
+	}
+	s.suspect.Store(true)
+	select {
+	case s.signed <- struct{}{}:
+	default:
+	}
+}
+
+// take takes the turn; the returned function gives it back.
+func (s *session) take(ctx context.Context) (func(), error) {
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *session) identity() identity {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.about
+}
+
+// usedAt is when the last message was over.
+func (s *session) usedAt() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.used
+}
+
+func (s *session) learn(change func(*identity)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.about)
+}
+
+// command issues one AT command. Errors are at.CMEError, at.CMSError or
+// at.ErrError where the modem gave one, errMute, errGone, errSuspect or the
+// context's error where not.
+func (s *session) command(ctx context.Context, cmd string, limit time.Duration) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if s.engine == nil {
+		return nil, errMute
+	}
+	s.wire.Limit(limit)
+	info, err := s.engine.Command(cmd)
+	switch s.wire.Flight().Cause {
+	case wire.Answered, wire.Unfinished:
+		if err == nil || answered(err) {
+			return info, err
+		}
+	case wire.Restart:
+		return nil, errSuspect
+	case wire.Timeout:
+		return nil, errMute
+	}
+	if s.wire.Err() == nil && err == nil {
+		return info, nil
+	}
+	return nil, errGone
+}
+
+// ask is command for what preparation can do without: a command that this
+// modem leaves unanswered is an error like any other, and after the second
+// time is not sent again.
+func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]string, error) {
+	if s.silent[cmd] > 1 {
+		return nil, at.ErrError
+	}
+	info, err := s.command(ctx, cmd, limit)
+	if !errors.Is(err, errMute) {
+		return info, err
+	}
+	s.silent[cmd]++
+	if err := s.resync(ctx); err != nil {
+		return nil, err
+	}
+	return nil, at.ErrError
+}
+
+// answered tells whether err is the modem's own answer.
+func answered(err error) bool {
+	var cme at.CMEError
+	var cms at.CMSError
+	return errors.Is(err, at.ErrError) || errors.As(err, &cme) || errors.As(err, &cms)
+}
+
+// resync begins a new engine on a modem whose state is unknown: ESC ends a
+// text entry, what still comes is dropped, and two different queries answered
+// in order show that no answer is owed any more.
+func (s *session) resync(ctx context.Context) error {
+	quiet := s.times.Quiet
+	for _, wake := range [...]string{"", "", "Q0V1E0", ""} {
+		if s.engine != nil {
+			s.wire.End()
+			<-s.engine.Closed()
+			s.engine = nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.wire.Force(""); err != nil {
+			return errGone
+		}
+		if !s.wire.Rearm(quiet, 10*quiet) {
+			return errGone
+		}
+		s.engine = at.New(s.wire, at.WithTimeout(-1))
+		if _, err := s.command(ctx, wake, s.times.Wake); err == nil {
+			if err := s.inOrder(ctx); err == nil || errors.Is(err, errGone) {
+				return err
+			}
+		}
+		if s.wire.Err() != nil {
+			return errGone
+		}
+	}
+	return errMute
+}
+
+// inOrder asks two different queries and checks that each gets its own
+// answer. Queries that this modem refuses are passed over.
+func (s *session) inOrder(ctx context.Context) error {
+	right := 0
+	for _, id := range [...]string{"+CMGF", "+CREG", "+CFUN", "+CPIN", "+CGMF", "+CSCS"} {
+		if s.silent[id+"?"] > 1 {
+			continue
+		}
+		info, err := s.command(ctx, id+"?", s.times.Wake)
+		switch {
+		case errors.Is(err, errMute):
+			s.silent[id+"?"]++
+			return err
+		case err != nil && !answered(err):
+			return err
+		case err != nil:
+			continue
+		}
+		if _, ok := answer(info, id); !ok {
+			return errMute // this OK was another command's
+		}
+		if right++; right == 2 {
+			return nil
+		}
+	}
+	if right == 0 {
+		return errMute
+	}
+	return nil
+}
+
+// pause waits for d, or less if the modem gives a sign.
+func (s *session) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-s.signed:
+	case <-s.wire.Gone():
+		return errGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
