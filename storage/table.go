@@ -101,6 +101,21 @@ func (t Table[V]) Scan(tx Tx, from, to []byte, limit int) ([]Row[V], error) {
 	return rows, nil
 }
 
+// Drop deletes up to limit records with key < to, the first ones first, and
+// returns how many.
+func (t Table[V]) Drop(tx Tx, to []byte, limit int) (int, error) {
+	entries, err := tx.Scan(t.prefix, t.full(to), limit)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if err := tx.Delete(e.Key); err != nil {
+			return 0, err
+		}
+	}
+	return len(entries), nil
+}
+
 func (t Table[V]) decode(raw []byte) (V, error) {
 	var v V
 	switch {
