@@ -58,8 +58,6 @@ type Observer interface {
 	Sent(m queue.Message, modemName string, r modem.Result)
 	// Moved: a message changed its state.
 	Moved(o queue.Outcome)
-	// Unmatched: n delivery reports found no message.
-	Unmatched(n int)
 }
 
 // Options of a Dispatcher; all but Logger are required.
@@ -320,19 +318,6 @@ func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
 	})
 	if err == nil && !matched {
 		d.o.Logger.Debug("delivery report held: no attempt matches it yet", "mr", r.MR, "status", r.Status)
-	}
-	return err
-}
-
-// DropHeld ends the wait of reports that no attempt came for.
-func (d *Dispatcher) DropHeld(ctx context.Context) error {
-	dropped := 0
-	err := d.o.Store.Update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
-		dropped, err = d.o.Queue.DropHeld(tx, atOnce)
-		return err
-	})
-	if err == nil && dropped > 0 {
-		d.o.Observer.Unmatched(dropped)
 	}
 	return err
 }

@@ -273,6 +273,13 @@ func (x *index) takeNow(l *line) *entry {
 
 // take waits for an entry; nil when ctx or the session ends.
 func (x *index) take(ctx context.Context, l *line, closed <-chan struct{}) *entry {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-closed:
+		return nil
+	default:
+	}
 	x.mu.Lock()
 	if e := x.takeNow(l); e != nil {
 		x.mu.Unlock()

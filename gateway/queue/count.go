@@ -41,14 +41,8 @@ func (q *Queue) SentToday(tx storage.Tx, imsi string) (int, error) {
 
 // DropCounts deletes up to limit counts of days gone by and returns how many.
 func (q *Queue) DropCounts(tx storage.Tx, limit int) (int, error) {
-	rows, err := q.counts.Scan(tx, nil, countKey(tx.Now().AddDate(0, 0, -countDays), ""), limit)
-	if err != nil {
-		return 0, err
-	}
-	for _, row := range rows {
-		if err := q.counts.Delete(tx, row.Key); err != nil {
-			return 0, err
-		}
-	}
-	return len(rows), nil
+	return q.counts.Drop(tx, countsUntil(tx), limit)
 }
+
+// countsUntil is the key that ends the counts of days gone by.
+func countsUntil(tx storage.Tx) []byte { return countKey(tx.Now().AddDate(0, 0, -countDays), "") }

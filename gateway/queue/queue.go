@@ -12,28 +12,24 @@ import (
 type Draft struct {
 	ID      ID
 	message Message
-	// textNonce seals a text that only the transaction can know.
-	textNonce keyring.Nonce
+	nonce   keyring.Nonce
 }
 
-// Draft prepares a message to the E.164 number to. text may be "" if it comes
-// with SetText.
-func (q *Queue) Draft(id ID, owner []byte, to, region, text string) Draft {
-	d := Draft{ID: id, textNonce: keyring.NewNonce(), message: Message{
-		Owner: owner, State: Queued, Region: region,
-		To:        q.keys.Seal(q.ref(id, "to"), []byte(to)),
-		Recipient: q.recipient(to),
+// Draft prepares a message to the E.164 number to, which is of the given
+// region; Write gives it its text.
+func (q *Queue) Draft(to, region string) Draft {
+	id := NewID()
+	return Draft{ID: id, nonce: keyring.NewNonce(), message: Message{
+		State: Queued, Region: region, Recipient: q.recipient(to),
+		To: q.keys.Seal(q.ref(id, "to"), []byte(to)),
 	}}
-	if text != "" {
-		d.message.Text = q.keys.Seal(q.ref(id, "text"), []byte(text))
-	}
-	return d
 }
 
-// SetText gives the draft a text that only the transaction can know. It may
-// run again with another text: only the committed run's is kept.
-func (q *Queue) SetText(d *Draft, text string) {
-	d.message.Text = q.keys.SealNonce(d.textNonce, q.ref(d.ID, "text"), []byte(text))
+// Write gives the draft its owner and its text. It may run again, with another
+// text, in the transaction that enqueues it: only that one is kept.
+func (q *Queue) Write(d *Draft, owner []byte, text string) {
+	d.message.Owner = owner
+	d.message.Text = q.keys.SealNonce(d.nonce, q.ref(d.ID, "text"), []byte(text))
 }
 
 // Enqueue stores a draft whose text is worthless after expires.

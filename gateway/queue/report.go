@@ -247,20 +247,25 @@ func (q *Queue) forget(tx storage.Tx, id ID, m Message) error {
 	return nil
 }
 
+// Dated says whether DropHeld or DropCounts has something to do.
+func (q *Queue) Dated(tx storage.Tx) (bool, error) {
+	held, err := q.held.Scan(tx, nil, q.heldUntil(tx), 1)
+	if err != nil || len(held) > 0 {
+		return len(held) > 0, err
+	}
+	counts, err := q.counts.Scan(tx, nil, countsUntil(tx), 1)
+	return len(counts) > 0, err
+}
+
 // DropHeld deletes up to limit held reports whose time is over and returns how
 // many: they belong to no message of ours.
 func (q *Queue) DropHeld(tx storage.Tx, limit int) (int, error) {
-	until := heldKey(tx.Now().Add(-q.policy.ReportHold), ID{})
-	rows, err := q.held.Scan(tx, nil, until, limit)
-	if err != nil {
-		return 0, err
-	}
-	for _, row := range rows {
-		if err := q.held.Delete(tx, row.Key); err != nil {
-			return 0, err
-		}
-	}
-	return len(rows), nil
+	return q.held.Drop(tx, q.heldUntil(tx), limit)
+}
+
+// heldUntil is the key that ends the held reports whose time is over.
+func (q *Queue) heldUntil(tx storage.Tx) []byte {
+	return heldKey(tx.Now().Add(-q.policy.ReportHold), ID{})
 }
 
 func heldKey(at time.Time, id ID) []byte {

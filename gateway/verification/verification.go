@@ -50,16 +50,20 @@ var (
 	ErrNotPending = errors.New("verification: not pending")
 )
 
-// TooSoonError: no message may go out before Until.
-type TooSoonError struct{ Until time.Time }
+// TooSoonError: no message may go out for Wait.
+type TooSoonError struct{ Wait time.Duration }
 
 func (e *TooSoonError) Error() string { return "verification: inside the resend cooldown" }
 
-// LockedError: too many failures for this service and number. A zero Until
-// means that an operator has to lift the lock.
-type LockedError struct{ Until time.Time }
+// LockedError: too many failures for this service and number. Wait is when the
+// lock ends; 0 means that an operator has to lift it.
+type LockedError struct{ Wait time.Duration }
 
 func (e *LockedError) Error() string { return "verification: locked after too many failures" }
+
+// maxSends bounds the messages of one verification, and so what its end has to
+// touch.
+const maxSends = 10
 
 // ID is 128 random bits; its text form is 32 hexadecimal digits.
 type ID [16]byte
@@ -108,6 +112,8 @@ type Record struct {
 	// Messages are the ids of its messages, the newest last.
 	Messages [][]byte `cbor:"15,keyasint,omitempty"`
 	Locale   string   `cbor:"16,keyasint,omitempty"`
+	// Region is the number's, for metrics and routing.
+	Region string `cbor:"17,keyasint,omitempty"`
 }
 
 // Live says whether the verification still waits at the given time.
@@ -185,7 +191,7 @@ func (b *Book) Draft(ask Ask, p Policy) Draft {
 		Service: ask.Service, Purpose: ask.Purpose, Number: token[:], State: Pending,
 		To:         b.keys.Seal(b.ref(d.ID, "to"), []byte(ask.To.E164())),
 		Code:       b.keys.Seal(b.ref(d.ID, "code"), []byte(d.Code)),
-		ChecksLeft: p.Checks, Locale: ask.Locale,
+		ChecksLeft: p.Checks, Locale: ask.Locale, Region: ask.To.Region(),
 	}
 	d.record.MAC = b.mac(d.ID, d.record, d.Code)
 	if ask.Subject != "" {
@@ -246,7 +252,7 @@ func (b *Book) Admit(tx storage.Tx, d Draft, p Policy) (Admission, error) {
 	case live:
 		adm.Decision = Replace
 	case soon:
-		return Admission{}, &TooSoonError{Until: memory.Resend.Time()}
+		return Admission{}, &TooSoonError{Wait: memory.Resend.Time().Sub(now)}
 	default:
 		return Admission{Decision: Begin}, nil
 	}
@@ -296,7 +302,10 @@ func (b *Book) Resend(tx storage.Tx, id ID, p Policy, send Send) (Record, Code, 
 		return rec, "", err
 	}
 	if now.Before(rec.Resend.Time()) {
-		return rec, "", &TooSoonError{Until: rec.Resend.Time()}
+		return rec, "", &TooSoonError{Wait: rec.Resend.Time().Sub(now)}
+	}
+	if len(rec.Messages) >= maxSends {
+		return rec, "", &TooSoonError{Wait: rec.Expires.Time().Sub(now)}
 	}
 	code := send.fresh
 	if p.NewCode {
@@ -434,9 +443,8 @@ func (b *Book) unlocked(tx storage.Tx, rec Record, p Policy, now time.Time) (fai
 	if p.LockFor == 0 {
 		return failed, &LockedError{}
 	}
-	until := failed.Locked.Time().Add(p.LockFor)
-	if now.Before(until) {
-		return failed, &LockedError{Until: until}
+	if wait := failed.Locked.Time().Add(p.LockFor).Sub(now); wait > 0 {
+		return failed, &LockedError{Wait: wait}
 	}
 	return failures{}, nil
 }

@@ -1,0 +1,180 @@
+package gateway
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"smsotpd/gateway/queue"
+	"smsotpd/gateway/verification"
+	"smsotpd/modem"
+)
+
+// metrics counts what happens. No label carries a number, a code, an address or
+// an id: regions, reasons, results, lanes and the operator's own names of
+// modems are all there is.
+type metrics struct {
+	started, approved, failures    *prometheus.CounterVec
+	messages                       *prometheus.CounterVec
+	unmatched                      prometheus.Counter
+	toSubmit, toAccept, toDelivery prometheus.Histogram
+	toApproval                     prometheus.Histogram
+	queueDepth, queueAge           *prometheus.Desc
+	modemUp, registered, signal    *prometheus.Desc
+	gateway                        *Gateway
+}
+
+// histogram has classic buckets for any Prometheus and native ones for those
+// that understand them.
+func histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "smsotpd", Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+		NativeHistogramMinResetDuration: time.Hour,
+	})
+}
+
+func counter(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "smsotpd", Name: name, Help: help}, labels)
+}
+
+func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("smsotpd_"+name, help, labels, nil)
+	}
+	fast := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
+	slow := []float64{.5, 1, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}
+	m := &metrics{
+		gateway:    g,
+		started:    counter("verifications_started_total", "Verifications started.", "region"),
+		approved:   counter("verifications_approved_total", "Verifications whose code came back.", "region"),
+		failures:   counter("verifications_failed_total", "Verifications refused or ended without success.", "reason", "region"),
+		messages:   counter("messages_total", "Attempts to send a message, by result.", "modem", "result"),
+		unmatched:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "reports_unmatched_total", Help: "Delivery reports that belong to no message."}),
+		toSubmit:   histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
+		toAccept:   histogram("submit_to_accepted_seconds", "From AT+CMGS to the network's acceptance.", slow),
+		toDelivery: histogram("accepted_to_delivered_seconds", "From the network's acceptance to the delivery report.", slow),
+		toApproval: histogram("start_to_approved_seconds", "From the start of a verification to its approval.", slow),
+		queueDepth: desc("queue_messages", "Messages that wait to be sent.", "lane"),
+		queueAge:   desc("queue_oldest_seconds", "Age of the oldest message that waits to be sent.", "lane"),
+		modemUp:    desc("modem_up", "Whether the modem can send.", "modem"),
+		registered: desc("modem_registered", "Whether the modem is registered in a network.", "modem"),
+		signal:     desc("modem_signal_dbm", "Received signal strength.", "modem"),
+	}
+	if reg != nil {
+		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched,
+			m.toSubmit, m.toAccept, m.toDelivery, m.toApproval, m)
+	}
+	return m
+}
+
+// CommitMetrics registers the store's metrics and returns what its engine
+// calls after each commit.
+func CommitMetrics(reg prometheus.Registerer) func(batch int, took time.Duration) {
+	size := histogram("store_commit_batch", "Transactions that shared one commit.", []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024})
+	latency := histogram("store_commit_seconds", "How long a commit took.", []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5})
+	reg.MustRegister(size, latency)
+	return func(batch int, took time.Duration) {
+		size.Observe(float64(batch))
+		latency.Observe(took.Seconds())
+	}
+}
+
+func (m *metrics) start(region string, v Verification, err error) {
+	switch {
+	case err != nil:
+		m.failed(reason(err), region)
+	case !v.Continued:
+		m.started.WithLabelValues(region).Inc()
+	}
+}
+
+func (m *metrics) resend(region string, err error) {
+	if err != nil {
+		m.failed(reason(err), region)
+	}
+}
+
+// refuse counts a refusal: its stable code is the reason.
+func (m *metrics) failed(reason, region string) { m.failures.WithLabelValues(reason, region).Inc() }
+
+func reason(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Code
+	}
+	return CodeInternal
+}
+
+func (m *metrics) checked(v verification.Verdict) {
+	switch {
+	case v.Valid:
+		m.approved.WithLabelValues(v.Record.Region).Inc()
+		m.toApproval.Observe(v.Record.Ended.Time().Sub(v.Record.Created.Time()).Seconds())
+	case v.Ended:
+		m.failed(string(v.Record.State), v.Record.Region)
+	case v.Locked:
+		m.failed(CodeLocked, v.Record.Region)
+	}
+}
+
+// Sent implements dispatch.Observer.
+func (m *metrics) Sent(msg queue.Message, modemName string, r modem.Result) {
+	m.messages.WithLabelValues(modemName, string(r.Class)).Inc()
+	if len(msg.Attempts) == 1 && !r.Began.IsZero() {
+		m.toSubmit.Observe(r.Began.Sub(msg.Created.Time()).Seconds())
+	}
+	if r.Class == modem.Accepted {
+		m.toAccept.Observe(r.Ended.Sub(r.Began).Seconds())
+	}
+}
+
+// Moved implements dispatch.Observer.
+func (m *metrics) Moved(o queue.Outcome) {
+	if o.Message.State != queue.Delivered {
+		return
+	}
+	for _, a := range o.Message.Attempts {
+		if a.Fate == queue.FateDelivered {
+			m.toDelivery.Observe(a.ReportAt.Time().Sub(a.Settled.Time()).Seconds())
+			return
+		}
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.queueDepth, m.queueAge, m.modemUp, m.registered, m.signal} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector: what is true now.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, label string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, label)
+	}
+	waiting, oldest := m.gateway.dispatch.Depth()
+	for _, lane := range []queue.Lane{queue.LaneCode, queue.LaneNotice} {
+		gauge(m.queueDepth, float64(waiting[lane]), lane.Name())
+		age := 0.0
+		if at, ok := oldest[lane]; ok {
+			age = max(0, time.Since(at).Seconds())
+		}
+		gauge(m.queueAge, age, lane.Name())
+	}
+	for _, s := range m.gateway.fleet.Statuses() {
+		gauge(m.modemUp, one(s.State == modem.Ready || s.State == modem.Sending), s.Name)
+		gauge(m.registered, one(s.Registered), s.Name)
+		if s.SignalDBm != 0 {
+			gauge(m.signal, float64(s.SignalDBm), s.Name)
+		}
+	}
+}
+
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"smsotpd/gateway/queue"
+	"smsotpd/gateway/verification"
+	"smsotpd/storage"
+)
+
+const (
+	// sweepEvery is how often the sweeper looks at least. No verification
+	// lives shorter, so none expires much later than it should; reads tell
+	// the truth in between.
+	sweepEvery = 15 * time.Second
+	// sweepPage is how many records one step of the sweeper touches.
+	sweepPage = 64
+)
+
+// sweep ends the verifications whose life is over, and deletes records whose
+// time is over, in bounded steps.
+func (g *Gateway) sweep(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+		wait := sweepEvery
+		next, err := g.mature(ctx)
+		if err == nil {
+			wait = min(next, sweepEvery)
+			err = g.dropOld(ctx)
+		}
+		if errors.Is(err, storage.ErrFatal) || errors.Is(err, storage.ErrClosed) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			g.log.Warn("the sweeper was held up", "error", err)
+		}
+		timer.Reset(max(wait, 100*time.Millisecond))
+	}
+}
+
+// mature acts on all deadlines that are due, and returns how long it is to the
+// next.
+func (g *Gateway) mature(ctx context.Context) (time.Duration, error) {
+	for {
+		var due []verification.Deadline
+		wait := sweepEvery
+		err := g.store.View(ctx, func(tx storage.Tx) error {
+			found, err := g.book.Deadlines(tx, sweepPage)
+			due = found[:0]
+			for _, d := range found {
+				if left := d.At.Sub(tx.Now()); left > 0 {
+					wait = min(wait, left)
+					break
+				}
+				due = append(due, d)
+			}
+			return err
+		})
+		if err != nil || len(due) == 0 {
+			return wait, err
+		}
+		group, ctx := errgroup.WithContext(ctx)
+		for _, d := range due {
+			group.Go(func() error { return g.matureOne(ctx, d) })
+		}
+		if err := group.Wait(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error {
+	var rec verification.Record
+	expired := false
+	err := g.store.Update(storage.WithReserve(ctx), func(tx storage.Tx) error {
+		known, err := g.book.Get(tx, d.ID)
+		if err != nil && !errors.Is(err, verification.ErrNotFound) {
+			return err
+		}
+		var gone bool
+		if rec, gone, err = g.book.Mature(tx, d, g.policy(known.Service)); err != nil {
+			return err
+		}
+		expired = known.State == verification.Pending && rec.State == verification.Expired
+		for _, id := range rec.Messages {
+			if gone {
+				err = g.queue.Forget(tx, queue.ID(id))
+			} else {
+				_, err = g.queue.Withdraw(tx, queue.ID(id), queue.Expired)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && expired {
+		g.metrics.failed(string(verification.Expired), rec.Region)
+	}
+	return err
+}
+
+// dropOld deletes what is kept for a while only. It writes nothing where there
+// is nothing to delete.
+func (g *Gateway) dropOld(ctx context.Context) error {
+	var messages, replies bool
+	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
+		if messages, err = g.queue.Dated(tx); err != nil {
+			return err
+		}
+		replies, err = g.replies.dated(tx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if messages {
+		unmatched, err := g.drop(ctx, g.queue.DropHeld)
+		if err != nil {
+			return err
+		}
+		g.metrics.unmatched.Add(float64(unmatched))
+		if _, err := g.drop(ctx, g.queue.DropCounts); err != nil {
+			return err
+		}
+	}
+	if replies {
+		_, err = g.drop(ctx, g.replies.drop)
+	}
+	return err
+}
+
+// drop repeats a bounded deletion until nothing is left, and returns how much
+// it deleted.
+func (g *Gateway) drop(ctx context.Context, some func(storage.Tx, int) (int, error)) (int, error) {
+	for total := 0; ; {
+		n := 0
+		err := g.store.Update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
+			n, err = some(tx, sweepPage)
+			return err
+		})
+		total += n
+		if err != nil || n < sweepPage {
+			return total, err
+		}
+	}
+}
