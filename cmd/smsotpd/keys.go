@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"smsotpd/gateway/keyring"
+	"smsotpd/storage"
+	"smsotpd/storage/bolt"
+)
+
+func (p *program) keysCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "keys",
+		Short: "Make the master key; add, list and revoke API keys",
+		Long: `Make the master key; add, list and revoke API keys.
+
+add, list and revoke work while the daemon runs, over its local socket in the
+state directory, and while it doesn't.`,
+		Args: cobra.NoArgs,
+	}
+	cmd.AddCommand(p.keysInitCommand(), p.keysAddCommand(), p.keysListCommand(), p.keysRevokeCommand())
+	return cmd
+}
+
+func (p *program) keysInitCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "init",
+		Short: "Make a new master key; never overwrites",
+		Long: `Make a new master key of 32 random bytes in a file with mode 0600. A file that
+exists is never overwritten.
+
+Keep a copy apart from the state directory: without the key nothing in it can
+be read, and with it everything can.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, _, err := loadConfig(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			if err := keyring.Init(config.KeyFile); err != nil {
+				return err
+			}
+			fmt.Fprintf(p.stderr, "made %s; keep a copy apart from the state directory\n", config.KeyFile)
+			return nil
+		},
+	}
+	addOptions(cmd.Flags(), "key-file")
+	return cmd
+}
+
+func (p *program) keysAddCommand() *cobra.Command {
+	var name string
+	var scopes []string
+	cmd := &cobra.Command{
+		Use:   "add --name NAME",
+		Short: "Add an API key; prints the key alone on stdout",
+		Long: `Add an API key and print it, alone, on stdout. It is shown this once: the
+database keeps only a keyed hash of it.
+
+Scopes: verify (start, resend and cancel), check (check codes), messages and
+read (look at messages, modems and metrics), privacy, admin.`,
+		Example: "  smsotpd keys add --name shop --scopes verify,check > shop.key",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if name == "" {
+				return usagef("--name is needed: what the key is for, such as the application's name")
+			}
+			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
+				added, err := keys.add(ctx, newKey{Name: name, Scopes: scopes})
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(p.stdout, added.Secret)
+				return err
+			})
+		},
+	}
+	addOptions(cmd.Flags(), "state-dir", "key-file")
+	cmd.Flags().StringVar(&name, "name", "", "what the key is for")
+	cmd.Flags().StringSliceVar(&scopes, "scopes", []string{"verify", "check"}, "what the key may do")
+	return cmd
+}
+
+func (p *program) keysListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the API keys, without their secrets",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
+				list, err := keys.list(ctx)
+				if err != nil {
+					return err
+				}
+				table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+				fmt.Fprintln(table, "ID\tNAME\tSCOPES\tCREATED\tSTATUS")
+				for _, k := range list {
+					status := "live"
+					if k.RevokedAt != nil {
+						status = "revoked " + k.RevokedAt.Local().Format(time.DateTime)
+					}
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", k.ID, k.Name,
+						strings.Join(k.Scopes, ","), k.CreatedAt.Local().Format(time.DateTime), status)
+				}
+				return table.Flush()
+			})
+		},
+	}
+	addOptions(cmd.Flags(), "state-dir", "key-file")
+	return cmd
+}
+
+func (p *program) keysRevokeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "revoke ID",
+		Short: "Revoke an API key, at once and for good",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
+				return keys.revoke(ctx, args[0])
+			})
+		},
+	}
+	addOptions(cmd.Flags(), "state-dir", "key-file")
+	return cmd
+}
+
+// lockWait is how long a command waits for a daemon that has the store but no
+// socket yet, or no more.
+const lockWait = 10 * time.Second
+
+// withKeys calls fn with the API keys of the state directory: the running
+// daemon's, or the store's where none runs.
+func withKeys(cmd *cobra.Command, fn func(context.Context, keyAdmin) error) error {
+	config, _, err := loadConfig(cmd.Flags())
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), lockWait)
+	defer cancel()
+	for {
+		err := fn(ctx, socketKeys{localClient(config.StateDir)})
+		if !errors.Is(err, errNoDaemon) {
+			return err
+		}
+		state, err := openState(config, bolt.Options{})
+		if errors.Is(err, storage.ErrLocked) && ctx.Err() == nil {
+			continue // bolt.Open has waited before it gave up
+		}
+		if err != nil {
+			return err
+		}
+		return errors.Join(fn(ctx, storeKeys{state}), state.store.Close())
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+	tomlparser "github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/providers/file"
+	"github.com/knadh/koanf/providers/posflag"
+	"github.com/knadh/koanf/v2"
+	"github.com/pelletier/go-toml/v2"
+	"github.com/spf13/pflag"
+)
+
+// configFlag names the file; it is no option, since a file can't name itself.
+const configFlag = "config"
+
+// loadConfig layers the defaults, the file that --config names and the given
+// flags, which fromEnvironment has filled where the command line was silent.
+// It also returns the settings as TOML. Errors wrap errConfig and name the
+// key at fault by its path.
+func loadConfig(flags *pflag.FlagSet) (Config, []byte, error) {
+	settings := koanf.New(".")
+	if path, err := flags.GetString(configFlag); err == nil && path != "" {
+		if err := loadFile(settings, path); err != nil {
+			return Config{}, nil, err
+		}
+	}
+	all := pflag.NewFlagSet("defaults", pflag.ContinueOnError)
+	addOptions(all)
+	for _, layer := range []*pflag.FlagSet{all, flags} {
+		provider := posflag.ProviderWithFlag(layer, ".", settings, optionValue(layer, all))
+		if err := settings.Load(provider, nil); err != nil {
+			return Config{}, nil, configf("%w", err)
+		}
+	}
+	config, err := decode(settings)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	if err := config.validate(); err != nil {
+		return Config{}, nil, &kindError{errConfig, err}
+	}
+	text, err := settings.Marshal(tomlparser.Parser())
+	return config, text, err
+}
+
+func loadFile(settings *koanf.Koanf, path string) error {
+	err := settings.Load(file.Provider(path), tomlparser.Parser())
+	if syntax, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, column := syntax.Position()
+		return configf("%s:%d:%d: %s", path, line, column, strings.TrimPrefix(syntax.Error(), "toml: "))
+	}
+	if err != nil {
+		return configf("%w", err)
+	}
+	return nil
+}
+
+// optionValue gives the key and value of those of a command's flags that are
+// options; all has every option.
+func optionValue(flags, all *pflag.FlagSet) func(*pflag.Flag) (string, any) {
+	return func(f *pflag.Flag) (string, any) {
+		if f.Name == configFlag || all.Lookup(f.Name) == nil {
+			return "", nil
+		}
+		if f.Value.Type() == "duration" {
+			return optionKey(f.Name), f.Value.String()
+		}
+		return optionKey(f.Name), posflag.FlagVal(flags, f)
+	}
+}
+
+// decode reads the settings strictly: no unknown keys, no keys in another
+// case, no values of another type.
+func decode(settings *koanf.Koanf) (Config, error) {
+	var config Config
+	var met mapstructure.Metadata
+	err := settings.UnmarshalWithConf("", &config, koanf.UnmarshalConf{
+		DecoderConfig: &mapstructure.DecoderConfig{
+			Metadata:  &met,
+			MatchName: func(key, field string) bool { return key == field },
+			DecodeHook: mapstructure.ComposeDecodeHookFunc(
+				secondsHook,
+				mapstructure.StringToTimeDurationHookFunc(),
+				mapstructure.TextUnmarshallerHookFunc(),
+			),
+		},
+	})
+	if err != nil {
+		return Config{}, decodeError(err)
+	}
+	if len(met.Unused) > 0 {
+		slices.Sort(met.Unused)
+		for i, path := range met.Unused {
+			met.Unused[i] = keyPath(path)
+		}
+		return Config{}, configf("unknown setting: %s", strings.Join(met.Unused, ", "))
+	}
+	return config, nil
+}
+
+// secondsHook refuses bare numbers for durations: 300 what?
+func secondsHook(from, to reflect.Type, value any) (any, error) {
+	if to == reflect.TypeFor[time.Duration]() && from.Kind() != reflect.String && from != to {
+		return nil, errors.New(`expected a duration in quotes, such as "90s" or "5m"`)
+	}
+	return value, nil
+}
+
+// decodeError names the keys whose values have the wrong type or form.
+func decodeError(err error) error {
+	var wrong []string
+	var walk func(err error)
+	walk = func(err error) {
+		text := err.Error()
+		if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // the tree is walked here
+			for _, e := range joined.Unwrap() {
+				walk(e)
+			}
+		} else if rest, ok := strings.CutPrefix(text, "'"); ok { // 'service[name].key' what is wrong
+			key, what, _ := strings.Cut(rest, "' ")
+			wrong = append(wrong, keyPath(key)+": "+what)
+		} else if inner := errors.Unwrap(err); inner != nil {
+			walk(inner)
+		} else {
+			wrong = append(wrong, text)
+		}
+	}
+	walk(err)
+	return configf("%s", strings.Join(wrong, "; "))
+}
+
+// keyPath turns the decoder's service[name].key into the file's
+// service.name.key.
+func keyPath(path string) string {
+	return strings.NewReplacer("[", ".", "]", "").Replace(path)
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"reflect"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"smsotpd/modem"
+)
+
+func (p *program) serveCommand() *cobra.Command {
+	var check, show bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gateway",
+		Long: `Run the gateway: the HTTP API for applications, and the modems.
+
+When it accepts requests it prints one line with its address on stdout; the log
+goes to stderr. SIGTERM and SIGINT stop it gracefully, a second one at once;
+nothing that was accepted is lost either way. SIGHUP reads the configuration
+again and applies the log level.
+
+Without --allow-region nothing is sent. Without --modem everything is accepted
+that can be, waits, and expires.`,
+		Example: `  smsotpd keys init --key-file /etc/smsotpd/master.key
+  smsotpd serve --state-dir /var/lib/smsotpd --key-file /etc/smsotpd/master.key \
+      --modem /dev/ttyUSB2 --allow-region FR,GB`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, text, err := loadConfig(cmd.Flags())
+			switch {
+			case err != nil:
+				return err
+			case show:
+				_, err := p.stdout.Write(text)
+				return err
+			case check:
+				_, err := fmt.Fprintln(p.stdout, "the configuration is valid")
+				return err
+			}
+			return p.serve(cmd.Context(), config, cmd.Flags())
+		},
+	}
+	addOptions(cmd.Flags())
+	cmd.Flags().BoolVar(&check, "check-config", false, "check the configuration and end")
+	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration in force as TOML and end; it holds paths, never secrets")
+	return cmd
+}
+
+// serve runs the daemon until a signal or ctx ends it.
+func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet) error {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	ctx, stop := stopSignals(ctx)
+	defer stop()
+
+	level := new(slog.LevelVar)
+	initial, err := config.level()
+	if err != nil {
+		return err
+	}
+	level.Set(initial)
+	log := newLogger(p.stderr, level, config.LogFormat)
+
+	d, err := startDaemon(ctx, config, modem.Devices{}, log)
+	if err != nil {
+		return err
+	}
+	d.life.start("reload", func(ctx context.Context) error {
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-hangups:
+				config = reload(config, flags, level, log)
+			}
+		}
+	})
+	if _, err := fmt.Fprintf(p.stdout, "listening on %s\n", d.url); err != nil {
+		log.Warn("the address could not be printed", "error", err)
+	}
+	return d.life.wait(ctx, config.StopTimeout)
+}
+
+// stopSignals ends the returned context at the first SIGINT or SIGTERM; a
+// second one ends the process.
+func stopSignals(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
+// reload reads the configuration again, applies the log level, and says what
+// else has changed, which a restart applies. A configuration that is wrong
+// changes nothing. It returns the configuration now in force.
+func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Logger) Config {
+	config, _, err := loadConfig(flags)
+	if err != nil {
+		log.Error("the configuration was not reloaded", "error", err)
+		return old
+	}
+	if l, err := config.level(); err == nil {
+		level.Set(l)
+	}
+	inForce := old
+	inForce.LogLevel = config.LogLevel
+	log.Info("the configuration was reloaded", "log_level", config.LogLevel, "needs_restart", differences(inForce, config))
+	return inForce
+}
+
+// differences are the keys whose values differ.
+func differences(a, b Config) []string {
+	keys := []string{}
+	for field := range reflect.TypeFor[Config]().Fields() {
+		va, vb := reflect.ValueOf(a).FieldByIndex(field.Index), reflect.ValueOf(b).FieldByIndex(field.Index)
+		if !reflect.DeepEqual(va.Interface(), vb.Interface()) {
+			keys = append(keys, field.Tag.Get("koanf"))
+		}
+	}
+	return keys
+}

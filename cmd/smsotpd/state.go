@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"smsotpd/gateway/keyring"
+	"smsotpd/storage"
+	"smsotpd/storage/bolt"
+)
+
+// databaseName is the database in the state directory.
+const databaseName = "smsotpd.db"
+
+// state is an opened state directory: nobody else has it while it is open.
+type state struct {
+	store *bolt.Store
+	keys  *keyring.Keyring
+}
+
+// openState opens the state directory, which it makes if it is missing, and
+// the database in it as options say; their Path is filled in here.
+func openState(config Config, options bolt.Options) (*state, error) {
+	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	master, err := keyring.ReadMaster(config.KeyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, configf("%w; make one with: smsotpd keys init --key-file %s", err, config.KeyFile)
+	}
+	if err != nil {
+		return nil, &kindError{errConfig, err}
+	}
+	keys, err := keyring.Open(config.StateDir, master)
+	if errors.Is(err, keyring.ErrWrongMaster) {
+		return nil, configf("%w: %s is not the key of %s", err, config.KeyFile, config.StateDir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	options.Path = filepath.Join(config.StateDir, databaseName)
+	options.MaxSize = int64(config.MaxStoreSize)
+	store, err := bolt.Open(options)
+	if errors.Is(err, storage.ErrLocked) {
+		return nil, fmt.Errorf("another smsotpd uses the state directory %s; stop it first, or give this one a directory of its own: %w", config.StateDir, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &state{store: store, keys: keys}, nil
+}
+
+// warnExposed tells the operator if others than the owner may enter the state
+// directory.
+func warnExposed(dir string, log *slog.Logger) {
+	info, err := os.Stat(dir)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		log.Warn("the state directory is open to other users", "path", dir,
+			"mode", fmt.Sprintf("%04o", info.Mode().Perm()), "advice", "chmod 0700")
+	}
+}
