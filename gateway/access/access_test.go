@@ -174,11 +174,11 @@ func TestRefusalsAreAlike(t *testing.T) {
 		"secret and junk": secret + "_x",
 	} {
 		p, err := a.Authenticate(t.Context(), presented)
-		if err != ErrUnauthenticated || p.KeyID != "" {
+		if !errors.Is(err, ErrUnauthenticated) || err.Error() != ErrUnauthenticated.Error() || p.KeyID != "" {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
 	}
-	if _, err := a.check("twilio", key.ID, secret[len(secret)-secretLength:]); err != ErrUnauthenticated {
+	if _, err := a.check("twilio", key.ID, secret[len(secret)-secretLength:]); !errors.Is(err, ErrUnauthenticated) {
 		t.Errorf("a bearer key presented as another kind: %v", err)
 	}
 }
@@ -325,7 +325,7 @@ func TestAnotherKeyringKnowsNoKey(t *testing.T) {
 	s, _ := newStore(t)
 	secret, _ := add(t, s, newKeyring(t), "shop", Verify)
 	a, _ := start(t, s, newKeyring(t))
-	if _, err := a.Authenticate(t.Context(), secret); err != ErrUnauthenticated {
+	if _, err := a.Authenticate(t.Context(), secret); !errors.Is(err, ErrUnauthenticated) {
 		t.Errorf("%v", err)
 	}
 }
@@ -339,7 +339,7 @@ func TestNoKeyIsAcceptedWhenRunEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	if _, err := a.Authenticate(t.Context(), secret); err != ErrUnavailable {
+	if _, err := a.Authenticate(t.Context(), secret); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("after Run: %v", err)
 	}
 }
@@ -375,7 +375,7 @@ func TestUnreadableKeysShutOut(t *testing.T) {
 	s.fail.Store(false)
 	deadline := time.Now().Add(5 * reloadPause)
 	for {
-		if _, err := a.Authenticate(t.Context(), secret); err == ErrUnauthenticated {
+		if _, err := a.Authenticate(t.Context(), secret); errors.Is(err, ErrUnauthenticated) {
 			return
 		}
 		if time.Now().After(deadline) {

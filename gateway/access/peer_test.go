@@ -13,7 +13,7 @@ func TestPeerCred(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { _ = ln.Close() })
 	client, err := net.Dial("unix", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

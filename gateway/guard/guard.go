@@ -43,7 +43,7 @@ type Refusal struct {
 // Error is the reason and the text.
 func (r *Refusal) Error() string { return string(r.Reason) + ": " + r.Text }
 
-// ErrPolicy: the policy holds what doesn't exist.
+// ErrPolicy says that the policy holds what doesn't exist.
 var ErrPolicy = errors.New("guard: invalid policy")
 
 // Policy says which numbers may be sent to. The zero Policy refuses all.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 )
 
-// ErrKeysLost: the state directory once had keys that are not there now. What
+// ErrKeysLost says that the state directory had keys that are gone now. What
 // was sealed with them can't be read; restore them from a backup.
 var ErrKeysLost = errors.New("keyring: keys are missing from the state directory")
 

@@ -7,8 +7,8 @@ import (
 	"fmt"
 )
 
-// ErrSealed: a value can't be unsealed: it was changed, was sealed for another
-// Ref or by another keyring, or its epoch was destroyed.
+// ErrSealed says that a value can't be unsealed: it was changed, was sealed for
+// another Ref or by another keyring, or its epoch was destroyed.
 var ErrSealed = errors.New("keyring: the sealed value does not open")
 
 const (

@@ -31,7 +31,8 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// ErrInvalid: not a valid number in E.164 form. It says nothing of the input.
+// ErrInvalid stands for everything that is no valid number in E.164 form. It
+// says nothing of the input.
 var ErrInvalid = errors.New("number: not a valid phone number in E.164 form (+ and up to 15 digits)")
 
 // maxDigits is the length bound of ITU-T E.164, clause 6.2.1.

@@ -272,7 +272,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		n, err := Parse(s)
 		if err != nil {
-			if err != ErrInvalid || !n.IsZero() {
+			if !errors.Is(err, ErrInvalid) || !n.IsZero() {
 				t.Fatal("a refusal that is not the plain ErrInvalid")
 			}
 			return

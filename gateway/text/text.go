@@ -22,9 +22,9 @@ import (
 )
 
 var (
-	// ErrPolicy: the policy can't be loaded; the text says why.
+	// ErrPolicy says that the policy can't be loaded, and why.
 	ErrPolicy = errors.New("text: invalid policy")
-	// ErrRender: the code or its life is none that a message can carry.
+	// ErrRender says that no message can carry the code or its life.
 	ErrRender = errors.New("text: not a code of 4 to 10 digits, or not within its life")
 )
 
