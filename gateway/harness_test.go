@@ -166,6 +166,8 @@ type world struct {
 	opts   Options
 	cancel context.CancelFunc
 	ended  chan error
+	// now is the store's wall clock, nil for the bubble's.
+	now func() time.Time
 }
 
 // inWorld runs a test in virtual time with a gateway that may send to France.
@@ -204,7 +206,7 @@ func (w *world) must(err error) {
 func (w *world) up() {
 	w.t.Helper()
 	var err error
-	w.store, err = bolt.Open(bolt.Options{Path: filepath.Join(w.dir, "smsotpd.db"), Daemon: true})
+	w.store, err = bolt.Open(bolt.Options{Path: filepath.Join(w.dir, "smsotpd.db"), Daemon: true, Now: w.now})
 	w.must(err)
 	w.opts.Store, w.opts.Metrics = w.store, prometheus.NewRegistry()
 	w.gw, err = New(w.opts)
