@@ -219,7 +219,7 @@ func TestFlippedBytes(t *testing.T) {
 		random := rand.New(rand.NewPCG(7, 7))
 		path := filepath.Join(t.TempDir(), "db")
 		opened, foreign := 0, 0
-		for range 300 {
+		for range 100 {
 			raw := bytes.Clone(good)
 			for range 1 + random.IntN(3) {
 				at := random.IntN(live)

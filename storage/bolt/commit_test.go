@@ -1,0 +1,339 @@
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"smsotpd/storage"
+)
+
+// hold keeps the committer inside a closure until the returned function runs.
+func hold(t testing.TB, s *Store) (release func()) {
+	t.Helper()
+	running, goOn, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		err := s.Update(context.Background(), func(storage.Tx) error {
+			close(running)
+			<-goOn
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}()
+	<-running
+	return func() { close(goOn); <-done }
+}
+
+// waitQueued waits until n Updates wait for the committer.
+func waitQueued(t testing.TB, s *Store, n int) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for len(s.queue) < n {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d queued, want %d", len(s.queue), n)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func TestGroup(t *testing.T) {
+	var commits atomic.Int64
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), Queue: 8, OnCommit: func(batch int, _ time.Duration) {
+		commits.Add(1)
+		if batch != 1 && batch != 8 {
+			t.Errorf("a batch of %d", batch)
+		}
+	}})
+	commits.Store(0)
+	release := hold(t, s)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for i := range 7 {
+		wg.Go(func() {
+			if err := put(s, context.Background(), "k", i, i+1, 10); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	gaveUp := make(chan error, 1)
+	go func() {
+		gaveUp <- s.Update(ctx, func(storage.Tx) error {
+			t.Error("ran, though its context ended while it waited")
+			return nil
+		})
+	}()
+	waitQueued(t, s, 8)
+	if err := put(s, context.Background(), "k", 9, 10, 10); !errors.Is(err, storage.ErrBusy) {
+		t.Errorf("queue full: %v", err)
+	}
+	cancel()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("context ended in the queue: %v", err)
+	}
+	release()
+	wg.Wait()
+	if n := commits.Load(); n != 1 {
+		t.Errorf("%d commits, want all in one", n)
+	}
+	if n := count(t, s, "k"); n != 7 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// Closures of one group see one another, and a group stays bounded.
+func TestGroupBounds(t *testing.T) {
+	var largest atomic.Int64
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), OnCommit: func(batch int, _ time.Duration) {
+		largest.Store(max(largest.Load(), int64(batch)))
+	}})
+	release := hold(t, s)
+	var wg sync.WaitGroup
+	for i := range 40 {
+		wg.Go(func() {
+			if err := put(s, context.Background(), fmt.Sprintf("%d/", i), 0, 15, storage.MaxValueSize); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waitQueued(t, s, 40)
+	release()
+	wg.Wait()
+	if n := largest.Load(); n < 2 || n > maxGroupBytes/(15*storage.MaxValueSize)+3 {
+		t.Errorf("a group of %d closures that write 960 KiB each", n)
+	}
+}
+
+func TestMaxSize(t *testing.T) {
+	const size, reserve, valueSize = 4 << 20, 1 << 20, 15_000
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), MaxSize: size, Reserve: reserve})
+	ctx, reserved := context.Background(), storage.WithReserve(context.Background())
+	fill := func(ctx context.Context, prefix string) (n int) {
+		t.Helper()
+		for ; n < 10_000; n++ {
+			if err := put(s, ctx, prefix, n, n+1, valueSize); err != nil {
+				if !errors.Is(err, storage.ErrFull) {
+					t.Fatal(err)
+				}
+				return n
+			}
+		}
+		t.Fatal("never full")
+		return n
+	}
+	n, more := fill(ctx, "new"), 0
+	if used := n * valueSize; used < (size-reserve)/3 || used > size-reserve {
+		t.Errorf("full after %d bytes of values", used)
+	}
+	if more = fill(reserved, "reserved"); more == 0 {
+		t.Error("the reserve took nothing")
+	}
+	if used := (n + more) * valueSize; used > size {
+		t.Errorf("the reserve was left at %d bytes of values", used)
+	}
+	if count(t, s, "new") != n || count(t, s, "reserved") != more {
+		t.Error("what was acknowledged isn't there")
+	}
+	for i := range n {
+		err := s.Update(ctx, func(tx storage.Tx) error { return tx.Delete(fmt.Appendf(nil, "new%06d", i)) })
+		if err != nil {
+			t.Fatalf("delete when full: %v", err)
+		}
+	}
+	if again := fill(ctx, "again"); again < n/2 {
+		t.Errorf("after deleting %d there was room for %d only", n, again)
+	}
+	if info, err := os.Stat(s.opts.Path); err != nil || info.Size() > size+2<<20 {
+		t.Errorf("the file has %d bytes (%v)", info.Size(), err)
+	}
+}
+
+// Closures that wait together must not be refused because of one another.
+func TestMaxSizeGroup(t *testing.T) {
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), MaxSize: 1 << 20, Reserve: -1})
+	release := hold(t, s)
+	var wg sync.WaitGroup
+	for i := range 200 { // of ours all fit, of copied pages only if they don't share a group
+		wg.Go(func() {
+			if err := put(s, context.Background(), "k", i, i+1, 1000); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waitQueued(t, s, 200)
+	release()
+	wg.Wait()
+	if n := count(t, s, "k"); n != 200 {
+		t.Errorf("%d keys", n)
+	}
+}
+
+// become makes the store's file descriptor refer to the device, whose writes
+// and syncs behave as a broken disk's do; restore undoes it.
+func become(t *testing.T, s *Store, device string) (restore func()) {
+	t.Helper()
+	own, err := syscall.Dup(int(s.file.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(own) })
+	broken, err := os.OpenFile(device, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broken.Close()
+	release := hold(t, s) // bbolt is idle then
+	defer release()
+	if err := syscall.Dup3(int(broken.Fd()), int(s.file.Fd()), syscall.O_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		t.Helper()
+		if err := syscall.Dup3(own, int(s.file.Fd()), syscall.O_CLOEXEC); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// /dev/full refuses every write with ENOSPC.
+func TestDiskFull(t *testing.T) {
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), OnFatal: func(err error) { t.Errorf("fatal: %v", err) }})
+	for i := range 30 { // so that there are free pages and the file need not grow
+		if err := put(s, context.Background(), "k", i, i+1, 3000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore := become(t, s, "/dev/full")
+	for range 3 {
+		if err := put(s, context.Background(), "k", 0, 1, 10); !errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrFatal) {
+			t.Errorf("full disk: %v", err)
+		}
+	}
+	if n := count(t, s, "k"); n != 30 {
+		t.Errorf("%d keys while the disk is full", n)
+	}
+	restore()
+	if err := put(s, context.Background(), "k", 30, 31, 10); err != nil {
+		t.Errorf("room again: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, Options{Path: s.opts.Path})
+	if n := count(t, s, "k"); n != 31 {
+		t.Errorf("%d keys after reopening", n)
+	}
+}
+
+// /dev/null takes every write, but fdatasync of it fails.
+func TestSyncFailure(t *testing.T) {
+	fatal := make(chan error, 2)
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), OnFatal: func(err error) { fatal <- err }})
+	for i := range 30 {
+		if err := put(s, context.Background(), "k", i, i+1, 3000); err != nil {
+			t.Fatal(err)
+		}
+	}
+	become(t, s, "/dev/null")
+	err := put(s, context.Background(), "k", 0, 1, 10)
+	if !errors.Is(err, storage.ErrFatal) || !errors.Is(err, storage.ErrUnknown) || !errors.Is(err, syscall.EINVAL) {
+		t.Errorf("failed sync: %v", err)
+	}
+	for range 2 {
+		if err := put(s, context.Background(), "k", 0, 1, 10); !errors.Is(err, storage.ErrFatal) {
+			t.Errorf("Update afterwards: %v", err)
+		}
+	}
+	if err := s.View(context.Background(), func(storage.Tx) error { return nil }); !errors.Is(err, storage.ErrFatal) {
+		t.Errorf("View afterwards: %v", err)
+	}
+	if err := s.Close(); !errors.Is(err, storage.ErrFatal) {
+		t.Errorf("Close: %v", err)
+	}
+	if err := <-fatal; !errors.Is(err, storage.ErrFatal) {
+		t.Errorf("OnFatal got %v", err)
+	}
+	select {
+	case err := <-fatal:
+		t.Errorf("OnFatal was called again: %v", err)
+	default:
+	}
+}
+
+// bbolt shows readers a commit before it is synced; a View waits.
+func TestViewWaitsForSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(Options{Path: filepath.Join(t.TempDir(), "db")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if err := put(s, context.Background(), "k", 0, 1, 1); err != nil {
+			t.Fatal(err)
+		}
+		id := s.durable.id.Load()
+		s.durable.id.Store(id - 1) // as if the commit's fsync were under way
+		done := make(chan error, 1)
+		go func() { done <- s.View(context.Background(), func(storage.Tx) error { return nil }) }()
+		synctest.Wait()
+		select {
+		case <-done:
+			t.Fatal("a View showed what was not synced")
+		default:
+		}
+		s.durable.set(int(id))
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// In a bubble time is fake, and stands still while the store works.
+func TestSynctest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(Options{Path: filepath.Join(t.TempDir(), "db"), Daemon: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+		defer cancel()
+		wakes := s.Watch(ctx, []byte("k"))
+		begun := time.Now()
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				<-time.After(time.Minute)
+				err := s.Update(ctx, func(tx storage.Tx) error {
+					if want := begun.Add(time.Minute); !tx.Now().Equal(want) {
+						t.Errorf("now is %v, want %v", tx.Now(), want)
+					}
+					return tx.Put(fmt.Appendf(nil, "k%d", i), nil)
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		seen := 0
+		for wake := range wakes { // until the hour is over
+			seen += len(wake.Keys)
+		}
+		if seen != 50 || time.Since(begun) != time.Hour {
+			t.Errorf("%d keys seen in %v", seen, time.Since(begun))
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
