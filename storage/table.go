@@ -119,8 +119,8 @@ func (t Table[V]) Drop(tx Tx, to []byte, limit int) (int, error) {
 func (t Table[V]) decode(raw []byte) (V, error) {
 	var v V
 	switch {
-	case len(raw) == 0:
-		return v, fmt.Errorf("%w: table %s: empty record", ErrForeign, t.Name())
+	case len(raw) == 0 || raw[0] == 0:
+		return v, fmt.Errorf("%w: table %s: a record without a version", ErrForeign, t.Name())
 	case raw[0] > t.version:
 		return v, fmt.Errorf("%w: table %s: record version %d, known up to %d", ErrNewer, t.Name(), raw[0], t.version)
 	}

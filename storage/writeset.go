@@ -33,7 +33,7 @@ type Touch struct {
 	Key []byte
 	// Value is what was Put.
 	Value []byte
-	// Read: the snapshot was asked for the key, or a scan returned it.
+	// Read: the closure was shown what the snapshot holds for the key.
 	Read bool
 	// Put and Deleted: the last write; at most one of them is set.
 	Put, Deleted bool
@@ -168,6 +168,9 @@ func (w *WriteSet) Scan(start, end []byte, limit int) ([]Entry, error) {
 	}
 	w.ranges = append(w.ranges, scanned)
 	for _, e := range entries {
+		if i, ok := w.find(e.Key); ok && w.touched[i].written() {
+			continue // its own write was shown, not the snapshot's value
+		}
 		if _, err := w.touch(e.Key, true, false); err != nil {
 			return nil, err
 		}
