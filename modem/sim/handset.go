@@ -1,0 +1,96 @@
+package sim
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Handset is the phone behind one number and what it has received.
+type Handset struct {
+	number string
+
+	mu       sync.Mutex
+	received []Message
+	next     int           // of received: the first that Next has not returned
+	changed  chan struct{} // closed and replaced when a message arrives
+}
+
+// maxInbox bounds what one phone keeps.
+const maxInbox = 1000
+
+// Handset is the phone with the given number, "+" and digits.
+func (n *Network) Handset(number string) *Handset {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.handsets[number]
+	if h == nil {
+		h = &Handset{number: number, changed: make(chan struct{})}
+		n.handsets[number] = h
+	}
+	return h
+}
+
+// take receives msg. A replace-type message (TP-PID 0x41…0x47, TS 23.040
+// 9.2.3.9) overwrites the text of an earlier one of its type and sender.
+func (h *Handset) take(msg Message) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if msg.PID >= 0x41 && msg.PID <= 0x47 {
+		i := slices.IndexFunc(h.received, func(old Message) bool { return old.PID == msg.PID && old.From == msg.From })
+		if i >= 0 {
+			h.remove(i)
+		}
+	}
+	h.received = append(h.received, msg)
+	if len(h.received) > maxInbox {
+		h.remove(0)
+	}
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+func (h *Handset) remove(i int) {
+	h.received = slices.Delete(h.received, i, i+1)
+	if i < h.next {
+		h.next--
+	}
+}
+
+// Messages are those on the phone, oldest first.
+func (h *Handset) Messages() []Message {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.received)
+}
+
+// Latest is the newest message, if there is one.
+func (h *Handset) Latest() (Message, bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.received) == 0 {
+		return Message{}, false
+	}
+	return h.received[len(h.received)-1], true
+}
+
+// Next waits for the next message that no earlier call has returned, or for
+// ctx to end.
+func (h *Handset) Next(ctx context.Context) (Message, error) {
+	for {
+		h.mu.Lock()
+		if h.next < len(h.received) {
+			msg := h.received[h.next]
+			h.next++
+			h.mu.Unlock()
+			return msg, nil
+		}
+		changed := h.changed
+		h.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return Message{}, ctx.Err()
+		}
+	}
+}

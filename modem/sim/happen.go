@@ -1,0 +1,151 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// happen does what a fault does to the modem itself, after its After.
+func (m *Modem) happen(f Fault) {
+	if f.After > 0 {
+		wait := f.After
+		f.After = 0
+		m.later(wait, func() { m.happen(f) })
+		return
+	}
+	switch f.Do {
+	case Unplug:
+		m.unplugFor(f.Back, f.As)
+	case Reboot:
+		m.restart()
+	case Forget:
+		m.reset()
+	case EchoOn:
+		m.echo = true
+	case TextModeOn:
+		m.textMode = true
+	case NotRegistered:
+		m.setSearching(true)
+		m.lasting(f.For, func() { m.setSearching(false) })
+	case RemoveSIM:
+		m.setSIMPresent(false)
+		m.lasting(f.For, func() { m.setSIMPresent(true) })
+	case SplitBytes:
+		m.onPort(f.For, func(p *port, on bool) { p.splitBytes(on, f.Interval) })
+	case BlockWrites:
+		m.onPort(f.For, func(p *port, on bool) { p.block(on) })
+	case URC, Noise, NULFlood, NMEA:
+		m.repeat(f, time.Now())
+	}
+}
+
+// lasting undoes what lasts for d; 0 is for good.
+func (m *Modem) lasting(d time.Duration, undo func()) {
+	if d > 0 {
+		m.later(d, undo)
+	}
+}
+
+// onPort does something to the client's port, and undoes it if it is still
+// the same.
+func (m *Modem) onPort(d time.Duration, do func(p *port, on bool)) {
+	p := m.port
+	if p == nil {
+		return
+	}
+	do(p, true)
+	m.lasting(d, func() { do(p, false) })
+}
+
+// unplugFor takes the power away and gives it back, unless back is 0.
+func (m *Modem) unplugFor(back time.Duration, as string) {
+	link := m.link
+	if as != "" {
+		link = as
+	}
+	m.powerOff()
+	m.lasting(back, func() {
+		if m.powered {
+			return
+		}
+		if err := m.plug(link); err != nil {
+			m.network.config.Logger.Error("can't plug the modem in", "modem", m.index, "error", err)
+			return
+		}
+		m.boot()
+	})
+}
+
+// restart is AT+CFUN=1,1: a modem whose port vanishes with it is back when it
+// has started.
+func (m *Modem) restart() {
+	if m.config.Profile.Vanishes && m.link != "" {
+		const away = 500 * time.Millisecond
+		m.unplugFor(away, "")
+		return
+	}
+	m.boot()
+}
+
+func (m *Modem) setSearching(on bool) {
+	m.searching = on
+	m.announceRegistration()
+	m.pump()
+}
+
+// repeat writes what no client asked for, as often as the fault says.
+func (m *Modem) repeat(f Fault, since time.Time) {
+	switch f.Do {
+	case URC:
+		m.info(f.Text)
+	case NMEA:
+		m.text("$GPGGA,092750.000,5321.6802,N,00630.3372,W,1,8,1.03,61.7,M,55.2,M,,*76\r\n")
+	case NULFlood:
+		m.output = append(m.output, make([]byte, f.Size)...)
+	case Noise:
+		for range f.Size {
+			m.output = append(m.output, byte(rand.IntN(256)))
+		}
+	}
+	if f.Interval > 0 && (f.For == 0 || time.Since(since)+f.Interval <= f.For) {
+		m.later(f.Interval, func() { m.repeat(f, since) })
+	}
+}
+
+// plan is what the service centre will make of a message, faults included.
+func (m *Modem) plan(msg Message) plan {
+	p := plan{statuses: []byte{0}}
+	for _, f := range m.faults {
+		if !f.due(OnReport, subject{to: msg.To}) {
+			continue
+		}
+		switch f.Do {
+		case DropReport:
+			p.lost = true
+		case EarlyReport:
+			p.early = true
+		case DoubleReport:
+			p.copies = 1
+		case DelayReport:
+			p.delay = Fixed(f.After)
+		case ReportStatus:
+			p.statuses = f.Codes
+		case ShuffleReports:
+			p.batch = f.Size
+		}
+	}
+	return p
+}
+
+// shuffled keeps a report back until batch of them wait, and then gives all of
+// them in random order.
+func (m *Modem) shuffled(in incoming, batch int) []incoming {
+	m.shuffle = append(m.shuffle, in)
+	if len(m.shuffle) < batch {
+		return nil
+	}
+	batchOf := m.shuffle
+	m.shuffle = nil
+	rand.Shuffle(len(batchOf), func(i, j int) { batchOf[i], batchOf[j] = batchOf[j], batchOf[i] })
+	return batchOf
+}

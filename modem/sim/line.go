@@ -1,0 +1,448 @@
+package sim
+
+import (
+	"strings"
+	"time"
+)
+
+// Control characters of V.250 and TS 27.005.
+const (
+	charBackspace = 0x08 // S5
+	charLF        = 0x0a // S4
+	charCR        = 0x0d // S3
+	charCtrlZ     = 0x1a
+	charEscape    = 0x1b
+)
+
+// maxLine is how long a command line may be; V.250 asks for at least 40.
+const maxLine = 2048
+
+// input takes one chunk that was read from port p.
+func (m *Modem) input(p *port, chunk []byte) {
+	m.mu.Lock()
+	defer m.unlock()
+	if m.port != p {
+		return
+	}
+	m.feed(chunk)
+}
+
+// feed is where every byte goes, by what the modem is doing:
+//
+//   - off or starting: lost;
+//   - hung by a fault: kept (up to maxHeld chunks) until it comes back;
+//   - a command at work: lost, as V.250 5.6 lets a modem that can't abort it
+//     do, and a violation where a command begins;
+//   - else part of a command line or of a message.
+func (m *Modem) feed(chunk []byte) {
+	const maxHeld = 64
+	if m.hung {
+		if len(m.held) < maxHeld {
+			m.held = append(m.held, append([]byte(nil), chunk...))
+		}
+		return
+	}
+	m.chunk++
+	for i, c := range chunk {
+		switch m.state {
+		case stateCommand:
+			m.commandByte(c)
+		case stateBusy:
+			m.busyByte(c)
+		case statePrompt, statePayload:
+			m.payloadByte(c)
+		case stateDeaf:
+			return
+		}
+		if m.hung {
+			if rest := chunk[i+1:]; len(rest) > 0 {
+				m.feed(rest)
+			}
+			return
+		}
+	}
+}
+
+// commandByte is V.250 5.2: control characters but S3 and S5 are ignored.
+func (m *Modem) commandByte(c byte) {
+	if m.echo && c != charEscape && c != charCtrlZ {
+		m.output = append(m.output, c)
+	}
+	switch {
+	case c == charCR:
+		line := string(m.line)
+		m.line = m.line[:0]
+		m.commandLine(line)
+	case c == charBackspace:
+		m.line = m.line[:max(0, len(m.line)-1)]
+	case c == charCtrlZ:
+		m.violate(ViolationNoPrompt)
+		m.line = m.line[:0]
+	case c == '/' && len(m.line) == 1 && m.line[0]|0x20 == 'a':
+		m.line = m.line[:0]
+		m.commandLine(m.last)
+	case c >= ' ' && len(m.line) < maxLine:
+		m.line = append(m.line, c)
+	}
+}
+
+func (m *Modem) busyByte(c byte) {
+	if c == charCR {
+		if at := findAT(string(m.line)); at >= 0 {
+			m.violate(ViolationBusy)
+		}
+		m.line = m.line[:0]
+		return
+	}
+	if c >= ' ' && len(m.line) < maxLine {
+		m.line = append(m.line, c)
+	}
+}
+
+// findAT is where the command line proper begins: what stands before "AT" or
+// "at" is ignored (V.250 5.2.1). It is -1 where there is none.
+func findAT(line string) int {
+	upper, lower := strings.Index(line, "AT"), strings.Index(line, "at")
+	if upper < 0 || lower >= 0 && lower < upper {
+		return lower
+	}
+	return upper
+}
+
+func (m *Modem) commandLine(line string) {
+	at := findAT(line)
+	if at < 0 {
+		if len(line) >= 20 && isHex(line) {
+			m.violate(ViolationNoPrompt)
+		}
+		return
+	}
+	m.last = line[at:]
+	commands, ok := parseLine(line[at+2:])
+	m.state = stateBusy
+	if !ok {
+		m.finish(finalError)
+		return
+	}
+	m.run(commands)
+}
+
+// command is one command of a line.
+type command struct {
+	// name is in capitals: "+CMGS", "^CURC", or a basic one: "E", "&F".
+	name string
+	// form says which of the four kinds it is.
+	form form
+	// args is what follows "=", or a basic command's number.
+	args string
+}
+
+type form int
+
+const (
+	formExecute form = iota // AT+CMD
+	formRead                // AT+CMD?
+	formTest                // AT+CMD=?
+	formSet                 // AT+CMD=…
+)
+
+// String is the command as a client writes it, in capitals but its arguments.
+func (c command) String() string {
+	switch c.form {
+	case formRead:
+		return "AT" + c.name + "?"
+	case formTest:
+		return "AT" + c.name + "=?"
+	case formSet:
+		return "AT" + c.name + "=" + c.args
+	default:
+		return "AT" + c.name + c.args
+	}
+}
+
+// parseLine splits the body of a command line, V.250 5.2.2 and 5.4.2: basic
+// commands follow one another, extended ones are separated by ";".
+func parseLine(body string) ([]command, bool) {
+	var commands []command
+	rest := strings.TrimSpace(body)
+	for rest != "" {
+		var c command
+		var ok bool
+		switch {
+		case rest[0] == ';' || rest[0] == ' ':
+			rest = rest[1:]
+			continue
+		case strings.IndexByte("+^$*%#", rest[0]) >= 0:
+			c, rest, ok = parseExtended(rest)
+		default:
+			c, rest, ok = parseBasic(rest)
+		}
+		if !ok {
+			return nil, false
+		}
+		commands = append(commands, c)
+	}
+	return commands, true
+}
+
+func parseExtended(s string) (command, string, bool) {
+	end := 1
+	for end < len(s) && (isAlnum(s[end]) || strings.IndexByte("!%-./:_", s[end]) >= 0) {
+		end++
+	}
+	c := command{name: strings.ToUpper(s[:end])}
+	body, rest := s[end:], ""
+	quoted := false
+	for i := range len(body) {
+		if body[i] == '"' {
+			quoted = !quoted
+		}
+		if body[i] == ';' && !quoted {
+			body, rest = body[:i], body[i+1:]
+			break
+		}
+	}
+	body = strings.TrimSpace(body)
+	switch {
+	case body == "":
+	case body == "?":
+		c.form = formRead
+	case body == "=?":
+		c.form = formTest
+	case body[0] == '=':
+		c.form, c.args = formSet, strings.TrimSpace(body[1:])
+	default:
+		return c, "", false
+	}
+	return c, rest, end > 1 && !quoted
+}
+
+func parseBasic(s string) (command, string, bool) {
+	end := 1
+	if s[0] == '&' || s[0] == '\\' {
+		end = 2
+	}
+	if end > len(s) || !isAlnum(s[end-1]) {
+		return command{}, "", false
+	}
+	c := command{name: strings.ToUpper(s[:end])}
+	if c.name == "D" { // a dial string takes the rest of the line
+		c.args = s[end:]
+		return c, "", true
+	}
+	digits := end
+	for digits < len(s) && s[digits] >= '0' && s[digits] <= '9' {
+		digits++
+	}
+	c.args = s[end:digits]
+	rest := s[digits:]
+	switch {
+	case strings.HasPrefix(rest, "?"):
+		c.form, rest = formRead, rest[1:]
+	case c.name == "S" && strings.HasPrefix(rest, "="):
+		end = 1
+		for end < len(rest) && rest[end] >= '0' && rest[end] <= '9' {
+			end++
+		}
+		c.name, c.form, c.args, rest = "S"+c.args, formSet, rest[1:end], rest[end:]
+	}
+	return c, rest, true
+}
+
+func isAlnum(c byte) bool {
+	return c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i] | 0x20; (s[i] < '0' || s[i] > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// outcome is what one command has to say.
+type outcome struct {
+	info []string // lines in front of the final result
+	// final is the final result, "" for OK.
+	final string
+	// pending: the command goes on and calls finish itself.
+	pending bool
+}
+
+const (
+	finalOK    = "OK"
+	finalError = "ERROR"
+)
+
+func answer(info ...string) outcome { return outcome{info: info} }
+
+// handler carries out one command.
+type handler func(*Modem, command) outcome
+
+// run carries out the commands of a line until one fails; the line has one
+// final result.
+func (m *Modem) run(commands []command) {
+	if len(commands) == 0 {
+		m.finish(finalOK)
+		return
+	}
+	c, rest := commands[0], commands[1:]
+	s := m.strike(OnCommand, subject{command: c})
+	m.proceed(s, func() {
+		if s.answered(m) {
+			return
+		}
+		result := m.execute(c)
+		if result.pending {
+			return
+		}
+		if !s.bare {
+			m.info(result.info...)
+		}
+		if result.final != "" && result.final != finalOK {
+			m.finish(result.final)
+			return
+		}
+		m.run(rest)
+	})
+}
+
+func (m *Modem) execute(c command) outcome {
+	if lines, ok := m.config.Profile.Answers[c.String()]; ok && len(lines) > 0 {
+		return outcome{info: lines[:len(lines)-1], final: lines[len(lines)-1]}
+	}
+	f, ok := m.table[c.name]
+	if !ok {
+		return m.cme(cmeUnknown)
+	}
+	if refusal, locked := m.simRefuses(c); locked {
+		return refusal
+	}
+	return f(m, c)
+}
+
+// proceed goes on with next as the faults in s allow: now, later, or never.
+func (m *Modem) proceed(s step, next func()) {
+	if s.gone {
+		return
+	}
+	m.hung = m.hung || s.hang
+	switch {
+	case s.hang && s.wait == 0: // until it is started anew
+	case s.wait == 0:
+		next()
+	default:
+		m.after(s.wait, func() {
+			m.hung = m.hung && !s.hang
+			next()
+			m.releaseHeld()
+		})
+	}
+}
+
+// releaseHeld takes the input that came while the modem hung.
+func (m *Modem) releaseHeld() {
+	held := m.held
+	m.held = nil
+	for _, chunk := range held {
+		m.feed(chunk)
+	}
+	m.pump()
+}
+
+// info writes information lines, V.250 5.7.1.
+func (m *Modem) info(lines ...string) {
+	if len(lines) > 0 {
+		m.text(m.eol + strings.Join(lines, m.eol) + m.eol)
+	}
+}
+
+// finish ends the command line with a final result and takes the next one.
+func (m *Modem) finish(final string) {
+	if final != "" && !m.quiet {
+		code, numeric := map[string]string{finalOK: "0", finalError: "4", "NO CARRIER": "3"}[final]
+		if numeric && !m.verbose {
+			m.text(code + "\r")
+		} else {
+			m.text(m.eol + final + m.eol)
+		}
+	}
+	m.state = stateCommand
+	m.line = m.line[:0]
+	m.sending = nil
+	m.releaseUnsent()
+}
+
+// unsolicited writes a result code that no command asked for, with what
+// belongs to it. While a prompt is open it waits: a line there would end up in
+// the client's message.
+func (m *Modem) unsolicited(lines ...string) {
+	if m.state == statePrompt || m.state == statePayload {
+		m.unsent = append(m.unsent, strings.Join(lines, m.eol))
+		return
+	}
+	m.info(lines...)
+}
+
+func (m *Modem) releaseUnsent() {
+	unsent := m.unsent
+	m.unsent = nil
+	for _, line := range unsent {
+		m.info(line)
+	}
+	m.pump()
+}
+
+func (m *Modem) text(s string) {
+	if m.powered {
+		m.output = append(m.output, s...)
+	}
+}
+
+// Violation is one breach of protocol by whoever has the modem's port open.
+type Violation struct {
+	Modem int
+	Kind  ViolationKind
+	At    time.Time
+}
+
+// ViolationKind says what was done that a driver must never do.
+type ViolationKind string
+
+// The kinds of violations.
+const (
+	// ViolationNoPrompt: a PDU or Ctrl-Z where no message was asked for.
+	ViolationNoPrompt ViolationKind = "payload without AT+CMGS"
+	// ViolationEarly: message bytes before the prompt had come.
+	ViolationEarly ViolationKind = "payload before the prompt"
+	// ViolationBusy: a command while another was at work.
+	ViolationBusy ViolationKind = "command during another"
+	// ViolationNotHex: a PDU with other characters than hexadecimal digits.
+	ViolationNotHex ViolationKind = "PDU is not hexadecimal"
+	// ViolationNoCtrlZ: a command in the middle of a message.
+	ViolationNoCtrlZ ViolationKind = "message not ended by Ctrl-Z"
+	// ViolationLength: AT+CMGS=<length> and the PDU disagree.
+	ViolationLength ViolationKind = "wrong length in AT+CMGS"
+	// ViolationPDU: what was sent is no SMS-SUBMIT.
+	ViolationPDU ViolationKind = "invalid SMS-SUBMIT"
+	// ViolationTextMode: a PDU sent as the text of a message.
+	ViolationTextMode ViolationKind = "PDU in text mode"
+	// ViolationArguments: AT+CMGS without a length in PDU mode.
+	ViolationArguments ViolationKind = "AT+CMGS without a length"
+)
+
+// violate notes a violation, of which the newest are kept.
+func (m *Modem) violate(kind ViolationKind) {
+	const maxViolations = 1000
+	v := Violation{Modem: m.index, Kind: kind, At: time.Now().UTC()}
+	m.violation = append(m.violation, v)
+	if len(m.violation) > maxViolations {
+		m.violation = m.violation[1:]
+	}
+	m.network.config.Logger.Warn("protocol violation", "modem", m.index, "kind", string(kind))
+	if m.network.config.OnViolation != nil {
+		m.network.config.OnViolation(v)
+	}
+}

@@ -1,0 +1,372 @@
+// Package sim is a simulated modem with its SIM, the network, service centre
+// and handsets around it. It serves operators who try the daemon without
+// hardware, and tests.
+//
+// It knows ITU-T V.250, 3GPP TS 27.007, 27.005, 23.040 and 23.038, from their
+// texts alone: it shares no code with the driver, so that what one gets wrong
+// the other shows.
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"sync"
+	"time"
+)
+
+// What callers branch on.
+var (
+	// ErrUnplugged: the modem is not plugged in.
+	ErrUnplugged = fmt.Errorf("sim: modem is unplugged: %w", fs.ErrNotExist)
+	// ErrInUse: somebody else has the modem's port open.
+	ErrInUse = errors.New("sim: port is in use")
+)
+
+// ModemConfig describes one modem and the SIM in it. The zero value is usable:
+// everything has a default that is distinct for each modem of a network.
+type ModemConfig struct {
+	// Profile is the kind of modem; default Generic.
+	Profile Profile
+	// IMEI, IMSI and ICCID identify the device and its SIM.
+	IMEI, IMSI, ICCID string
+	// Number is the SIM's own, "+" and digits: messages to it from any modem
+	// of the network arrive here.
+	Number string
+	// SMSC is the service centre's number on the SIM; "none" for none.
+	SMSC string
+	// PIN locks the SIM where it is set; PUK unlocks it after three wrong
+	// ones, and defaults to "12345678".
+	PIN, PUK string
+	// FirstMR is the reference of the first message.
+	FirstMR byte
+	// Faults are what goes wrong; those for other modems are left out.
+	Faults []Fault
+}
+
+// state is what the modem makes of the next byte.
+type state int
+
+const (
+	stateDeaf    state = iota // off or starting: bytes are lost
+	stateCommand              // part of a command line
+	stateBusy                 // a command is at work: bytes are lost
+	statePrompt               // AT+CMGS was taken, its prompt is still to come
+	statePayload              // after the prompt: part of a message
+)
+
+// Modem is one simulated modem with its SIM. Its port is a pty (Plug), in
+// memory (Dial) or any byte stream (Serve); one client at a time has it. Its
+// methods may be called at once from many goroutines.
+type Modem struct {
+	network *Network
+	index   int
+	config  ModemConfig
+	began   time.Time
+	serving sync.WaitGroup
+	table   map[string]handler
+
+	mu     sync.Mutex
+	faults []*faultState
+	closed bool
+	// life changes whenever the modem loses power or starts anew; what was
+	// under way then never goes on.
+	life    int
+	powered bool
+	port    *port
+	pty     *PTY
+	link    string
+
+	settings
+	sim      simCard
+	memories map[string]*memory
+
+	state   state
+	line    []byte // of the command under way
+	last    string // the command line before, for A/
+	chunk   int    // counts reads of the port
+	prompt  int    // the chunk in which the last prompt was written
+	sending *sending
+	hung    bool     // input is held until the modem comes back
+	held    [][]byte // what came meanwhile
+
+	fullFunction bool // AT+CFUN=1
+	smsReady     bool
+	searching    bool // not registered whatever registration says
+	registration [len(domains)]int
+	mr           byte
+
+	waiting   []incoming // what the service centre could not hand over yet
+	shuffle   []incoming
+	unacked   *incoming // +CDS or +CMT whose AT+CNMA is still to come
+	ackRound  int
+	unsent    []string // unsolicited lines held back while a prompt is open
+	output    []byte   // written when mu is released
+	violation []Violation
+}
+
+// NewModem adds a modem to the network: plugged in, started, registered.
+func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m := &Modem{network: n, index: len(n.modems), began: time.Now(), powered: true}
+	config.fill(m.index)
+	m.config = config
+	m.mr = config.FirstMR
+	m.table = commandTable()
+	m.memories = config.Profile.newMemories()
+	m.sim = newSIM(config)
+	for _, f := range config.Faults {
+		if err := m.addFault(f); err != nil {
+			return nil, err
+		}
+	}
+	m.reset()
+	m.ready()
+	if n.closed {
+		return nil, ErrUnplugged
+	}
+	n.modems = append(n.modems, m)
+	if _, taken := n.numbers[config.Number]; !taken {
+		n.numbers[config.Number] = m
+	}
+	m.startTimedFaults()
+	return m, nil
+}
+
+// Index is the modem's place among those of its network, from 0.
+func (m *Modem) Index() int { return m.index }
+
+// IMEI identifies the device.
+func (m *Modem) IMEI() string { return m.config.IMEI }
+
+// IMSI identifies the SIM.
+func (m *Modem) IMSI() string { return m.config.IMSI }
+
+// Number is the SIM's own, "+" and digits.
+func (m *Modem) Number() string { return m.config.Number }
+
+// Violations are the breaches of protocol that clients committed, oldest
+// first; the newest maxViolations are kept.
+func (m *Modem) Violations() []Violation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]Violation(nil), m.violation...)
+}
+
+// Close unplugs the modem for good and waits for what serves its port.
+func (m *Modem) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.powerOff()
+	m.mu.Unlock()
+	m.serving.Wait()
+}
+
+// Unplug takes the power away: the client's port ends, its link vanishes, and
+// a message that is still in the air is lost.
+func (m *Modem) Unplug() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.powerOff()
+}
+
+// Plug gives the modem power again, and a new pty behind the symbolic link;
+// an empty link means in memory only, for Dial. It starts as after a reboot.
+func (m *Modem) Plug(link string) error {
+	m.mu.Lock()
+	defer m.unlock()
+	if err := m.plug(link); err != nil {
+		return err
+	}
+	m.boot()
+	return nil
+}
+
+// Open is Plug for a modem that had power all the time: it stays as it is.
+func (m *Modem) Open(link string) error {
+	m.mu.Lock()
+	defer m.unlock()
+	return m.plug(link)
+}
+
+// Link is the symbolic link that leads to the modem's pty, or last did.
+func (m *Modem) Link() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.link
+}
+
+func (m *Modem) plug(link string) error {
+	if m.closed {
+		return ErrUnplugged
+	}
+	if m.pty != nil || m.port != nil {
+		return ErrInUse
+	}
+	if link != "" {
+		pty, err := OpenPTY(link)
+		if err != nil {
+			return err
+		}
+		m.pty, m.link = pty, link
+		m.startServing(pty)
+	}
+	m.powered = true
+	return nil
+}
+
+func (m *Modem) powerOff() {
+	m.life++
+	m.powered = false
+	m.state = stateDeaf
+	m.hung, m.held = false, nil
+	m.output = nil
+	if m.port != nil {
+		m.port.close()
+		m.port = nil
+	}
+	m.pty = nil
+}
+
+// Dial opens the port in memory, as a client opens a serial port. It fails
+// while another client has it, or without power. The connection behaves like a
+// *os.File on a tty as to deadlines and Close, and ends with io.EOF when the
+// modem is unplugged.
+func (m *Modem) Dial() (*Conn, error) {
+	for {
+		client, device := Pipe()
+		m.mu.Lock()
+		current := m.port
+		if current == nil {
+			defer m.mu.Unlock()
+			if !m.powered {
+				return nil, ErrUnplugged
+			}
+			m.startServing(device)
+			return client, nil
+		}
+		m.mu.Unlock()
+		if conn, ok := current.stream.(*Conn); !ok || !conn.abandoned() {
+			return nil, ErrInUse
+		}
+		<-current.gone // the client before has closed; its end is being noticed
+	}
+}
+
+// Serve lets one client use the modem over stream until reading it fails, and
+// then closes it if it is an io.Closer.
+func (m *Modem) Serve(stream io.ReadWriter) error {
+	m.mu.Lock()
+	switch {
+	case !m.powered:
+		m.mu.Unlock()
+		return ErrUnplugged
+	case m.port != nil:
+		m.mu.Unlock()
+		return ErrInUse
+	}
+	p := m.startServing(stream)
+	m.mu.Unlock()
+	<-p.gone
+	return nil
+}
+
+// startServing is called with mu held.
+func (m *Modem) startServing(stream io.ReadWriter) *port {
+	p := newPort(stream)
+	m.port = p
+	m.serving.Go(func() {
+		p.serve(func(chunk []byte) { m.input(p, chunk) })
+		m.mu.Lock()
+		if m.port == p {
+			m.port = nil
+		}
+		m.mu.Unlock()
+		close(p.gone)
+	})
+	return p
+}
+
+// unlock hands on what was written while mu was held, and releases it.
+func (m *Modem) unlock() {
+	if m.port != nil && len(m.output) > 0 {
+		m.port.write(m.output)
+	}
+	m.output = m.output[:0]
+	m.mu.Unlock()
+}
+
+// after runs f under mu when d has passed, unless the modem lost power or
+// started anew meanwhile. A d of 0 is at once.
+func (m *Modem) after(d time.Duration, f func()) {
+	if d <= 0 {
+		f()
+		return
+	}
+	life := m.life
+	time.AfterFunc(d, func() {
+		m.mu.Lock()
+		defer m.unlock()
+		if m.life == life {
+			f()
+		}
+	})
+}
+
+// later is after that outlives a loss of power, though not Close.
+func (m *Modem) later(d time.Duration, f func()) {
+	time.AfterFunc(d, func() {
+		m.mu.Lock()
+		defer m.unlock()
+		if !m.closed {
+			f()
+		}
+	})
+}
+
+// boot starts the modem anew: settings are lost, and the profile's lines come.
+func (m *Modem) boot() {
+	m.life++
+	m.state = stateDeaf
+	m.hung, m.held = false, nil
+	m.sim.removePIN()
+	m.smsReady, m.fullFunction = false, false
+	m.unacked = nil
+	m.unsent, m.sending, m.line = nil, nil, nil
+	m.reset()
+	m.network.config.Logger.Info("modem starts", "modem", m.index)
+	for _, step := range m.config.Profile.Boot {
+		m.after(step.After, func() { m.bootStep(step) })
+	}
+	m.after(m.config.Profile.bootTime(), func() {
+		m.ready()
+		m.strike(OnBoot, subject{})
+		m.pump()
+	})
+}
+
+func (m *Modem) bootStep(s BootStep) {
+	if m.state == stateDeaf && s.Listens {
+		m.state = stateCommand
+	}
+	if s.Line == cpinReadyLine && m.sim.cpin() != "READY" {
+		s.Line = "+CPIN: " + m.sim.cpin()
+	}
+	if s.Line != "" {
+		m.unsolicited(s.Line)
+	}
+}
+
+const cpinReadyLine = "+CPIN: READY"
+
+// ready is the modem after it has started.
+func (m *Modem) ready() {
+	if m.state == stateDeaf {
+		m.state = stateCommand
+	}
+	m.fullFunction = m.config.Profile.BootCFUN != 4
+	m.smsReady = true
+	m.registration = m.config.Profile.registration()
+}

@@ -1,0 +1,284 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// PTY is the modem's end of a pseudo-terminal behind a symbolic link that
+// never changes its name. What always holds:
+//
+//   - No slave end is kept open, so Read sees when the client goes.
+//   - What is written while no client has it open is lost, and each client
+//     finds a terminal of its own behind the link: one that was killed leaves
+//     neither stale bytes nor TIOCEXCL (which outlives its file descriptor as
+//     long as the master is open) nor a full buffer to the next.
+//   - Read waits over any number of clients; it ends with io.EOF at Close.
+type PTY struct {
+	link string
+	done chan struct{}
+
+	mu      sync.Mutex
+	current *terminal
+	spare   *terminal // behind the link already, while an earlier client goes on
+	closed  bool
+}
+
+// terminal is one pseudo-terminal.
+type terminal struct {
+	master *os.File
+	name   string // of the slave
+}
+
+// OpenPTY makes a pseudo-terminal in raw mode and the symbolic link to it. An
+// older symbolic link is replaced, anything else of that name is left alone
+// and an error.
+func OpenPTY(link string) (*PTY, error) {
+	t, err := openTerminal()
+	if err != nil {
+		return nil, err
+	}
+	p := &PTY{link: link, done: make(chan struct{}), current: t}
+	if err := p.point(t); err != nil {
+		t.master.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// Link is the symbolic link's path.
+func (p *PTY) Link() string { return p.link }
+
+// Close ends Read, hangs up on the client and removes the link.
+func (p *PTY) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return os.ErrClosed
+	}
+	p.closed = true
+	close(p.done)
+	newest := p.current
+	if p.spare != nil {
+		newest = p.spare
+		p.spare.master.Close()
+	}
+	if target, err := os.Readlink(p.link); err == nil && target == newest.name {
+		if err := os.Remove(p.link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return errors.Join(err, p.current.master.Close())
+		}
+	}
+	return p.current.master.Close()
+}
+
+// Read returns what a client has written.
+func (p *PTY) Read(b []byte) (int, error) {
+	for {
+		t, err := p.waitClient()
+		if err != nil {
+			return 0, err
+		}
+		n, err := t.master.Read(b)
+		if err == nil {
+			return n, nil
+		}
+		if err := p.renew(t); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// Write sends b to the client; without one, or when it goes, b is lost.
+func (p *PTY) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	t, closed := p.current, p.closed
+	p.mu.Unlock()
+	if closed {
+		return 0, io.ErrClosedPipe
+	}
+	if hungUp(t.master) {
+		return len(b), nil
+	}
+	if _, err := t.master.Write(b); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, syscall.EIO) {
+		return 0, fmt.Errorf("sim: pty: %w", err)
+	}
+	return len(b), nil
+}
+
+// waitClient waits until a client has the terminal open. The kernel offers no
+// event for that, so it looks: soon at first, every 50 ms in the long run.
+func (p *PTY) waitClient() (*terminal, error) {
+	const longest = 50 * time.Millisecond
+	var timer *time.Timer
+	for wait := time.Millisecond; ; wait = min(2*wait, longest) {
+		p.mu.Lock()
+		t, closed := p.current, p.closed
+		p.mu.Unlock()
+		if closed {
+			return nil, io.EOF
+		}
+		if !hungUp(t.master) {
+			return t, nil
+		}
+		if timer == nil {
+			timer = time.NewTimer(wait)
+			defer timer.Stop()
+		} else {
+			timer.Reset(wait)
+		}
+		select {
+		case <-timer.C:
+		case <-p.done:
+		}
+	}
+}
+
+// renew puts a fresh terminal behind the link after the client of t has gone.
+// If another client was quick enough to open t meanwhile, t serves it first.
+func (p *PTY) renew(t *terminal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return io.EOF
+	}
+	if !hungUp(t.master) {
+		return nil
+	}
+	if p.spare == nil {
+		fresh, err := openTerminal()
+		if err != nil {
+			return err
+		}
+		if err := p.point(fresh); err != nil {
+			fresh.master.Close()
+			return err
+		}
+		p.spare = fresh
+		if !hungUp(t.master) {
+			return nil
+		}
+	}
+	t.master.Close()
+	p.current, p.spare = p.spare, nil
+	return nil
+}
+
+// point makes the link lead to t, in one step.
+func (p *PTY) point(t *terminal) error {
+	if info, err := os.Lstat(p.link); err == nil && info.Mode()&fs.ModeSymlink == 0 {
+		return fmt.Errorf("sim: %s is there and is no symbolic link", p.link)
+	}
+	next := filepath.Join(filepath.Dir(p.link), "."+filepath.Base(p.link)+"."+filepath.Base(t.name))
+	if err := os.Remove(next); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("sim: %w", err)
+	}
+	if err := os.Symlink(t.name, next); err != nil {
+		return fmt.Errorf("sim: %w", err)
+	}
+	if err := os.Rename(next, p.link); err != nil {
+		return errors.Join(fmt.Errorf("sim: %w", err), os.Remove(next))
+	}
+	return nil
+}
+
+// blockWrites makes the client's writes block by the XOFF of software flow
+// control, whatever room the kernel's buffer has.
+func (p *PTY) blockWrites(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	control(p.current.master, func(fd int) error {
+		attr, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		attr.Iflag &^= unix.IXON
+		if on {
+			attr.Iflag |= unix.IXON
+			attr.Cc[unix.VSTOP] = xoff
+		}
+		if err := unix.IoctlSetTermios(fd, unix.TCSETS, attr); err != nil || !on {
+			return err
+		}
+		_, err = unix.Write(fd, []byte{xoff})
+		return err
+	})
+}
+
+const xoff = 0x13
+
+// openTerminal makes a pseudo-terminal. The slave is opened and closed once,
+// so that the master shows from the start whether a client has it open.
+func openTerminal() (*terminal, error) {
+	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("sim: /dev/ptmx: %w", err)
+	}
+	name, err := prepareTerminal(fd)
+	if err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("sim: pty: %w", err)
+	}
+	return &terminal{master: os.NewFile(uintptr(fd), "/dev/ptmx"), name: name}, nil
+}
+
+func prepareTerminal(master int) (string, error) {
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		return "", err
+	}
+	number, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
+	if err != nil {
+		return "", err
+	}
+	name := "/dev/pts/" + strconv.Itoa(number)
+	slave, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(slave)
+	attr, err := unix.IoctlGetTermios(slave, unix.TCGETS)
+	if err != nil {
+		return "", err
+	}
+	attr.Iflag = 0
+	attr.Oflag = 0
+	attr.Lflag = 0
+	attr.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
+	attr.Cc[unix.VMIN], attr.Cc[unix.VTIME] = 1, 0
+	return name, unix.IoctlSetTermios(slave, unix.TCSETS, attr)
+}
+
+// hungUp tells whether no client has the terminal open and all that the last
+// one wrote was read.
+func hungUp(master *os.File) bool {
+	gone := true
+	control(master, func(fd int) error {
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		_, err := unix.Poll(fds, 0)
+		gone = err == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLIN) == unix.POLLHUP
+		return err
+	})
+	return gone
+}
+
+// control runs f on the file descriptor, which stays non-blocking.
+func control(f *os.File, do func(fd int) error) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var result error
+	if err := raw.Control(func(fd uintptr) { result = do(int(fd)) }); err != nil {
+		return err
+	}
+	return result
+}

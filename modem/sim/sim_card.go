@@ -1,0 +1,107 @@
+package sim
+
+import "slices"
+
+// simCard is the SIM as the modem sees it, TS 27.007 8.3.
+type simCard struct {
+	present  bool
+	pin, puk string
+	locked   bool // the PIN is still to be given
+	tries    int  // of the PIN that are left
+	pukTries int
+}
+
+func newSIM(c ModemConfig) simCard {
+	s := simCard{present: true, pin: c.PIN, puk: c.PUK, tries: 3, pukTries: 10}
+	s.removePIN()
+	return s
+}
+
+// removePIN is what a loss of power does.
+func (s *simCard) removePIN() { s.locked = s.pin != "" }
+
+// cpin is the state in the words of AT+CPIN?; "" without a SIM.
+func (s *simCard) cpin() string {
+	switch {
+	case !s.present:
+		return ""
+	case s.tries == 0:
+		return "SIM PUK"
+	case s.locked:
+		return "SIM PIN"
+	default:
+		return "READY"
+	}
+}
+
+// unlock tries codes, one PIN or a PUK and a new PIN, and returns a +CME code
+// or -1.
+func (s *simCard) unlock(codes []string) int {
+	switch {
+	case s.cpin() == "SIM PIN" && len(codes) == 1:
+		if codes[0] != s.pin {
+			s.tries--
+			return cmeIncorrectPassword
+		}
+		s.tries, s.locked = 3, false
+		return -1
+	case s.cpin() == "SIM PUK" && s.pukTries == 0:
+		return cmeSIMFailure
+	case s.cpin() == "SIM PUK" && len(codes) == 2:
+		if codes[0] != s.puk {
+			s.pukTries--
+			return cmeIncorrectPassword
+		}
+		s.pin, s.tries, s.pukTries, s.locked = codes[1], 3, 10, false
+		return -1
+	case s.cpin() == "SIM PUK":
+		return cmeSIMPUK
+	default:
+		return cmeNotAllowed
+	}
+}
+
+// PINTries are how many attempts at the PIN are left.
+func (m *Modem) PINTries() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sim.tries
+}
+
+// simRefuses answers a command that needs the SIM when the SIM can't be used:
+// AT+CMS errors for messages, AT+CME for the rest (TS 27.005 3.2.5, 27.007 9.2).
+func (m *Modem) simRefuses(c command) (outcome, bool) {
+	always := []string{
+		"+CPIN", "+CFUN", "+CMEE", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+GMI", "+GMM", "+GMR", "+GSN",
+		"+CSQ", "+CREG", "+CGREG", "+CEREG", "+C5GREG", "+COPS", "+CSCS", "+GCAP", "+CLAC", "+IPR", "+CPAS",
+	}
+	if c.name[0] != '+' || slices.Contains(always, c.name) {
+		return outcome{}, false
+	}
+	cme, cms := cmeSIMNotInserted, cmsSIMNotInserted
+	switch m.sim.cpin() {
+	case "READY":
+		return outcome{}, false
+	case "SIM PIN":
+		cme, cms = cmeSIMPIN, cmsSIMPIN
+	case "SIM PUK":
+		cme, cms = cmeSIMPUK, cmsSIMPUK
+	}
+	if isMessageCommand(c.name) {
+		return m.cms(cms), true
+	}
+	return m.cme(cme), true
+}
+
+// setSIMPresent inserts or takes out the SIM.
+func (m *Modem) setSIMPresent(present bool) {
+	m.sim.present = present
+	m.sim.removePIN()
+	if present {
+		m.unsolicited("+CPIN: " + m.sim.cpin())
+	} else {
+		m.unsolicited("+CPIN: NOT INSERTED")
+	}
+	m.announceRegistration()
+	m.pump()
+}
