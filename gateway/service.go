@@ -41,10 +41,13 @@ func DefaultService() Service {
 
 var word = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[a-z0-9_.-]{1,64}$`) })
 
+// Validate says what of the service is wrong, by its name in the file.
+func (s Service) Validate() error { return s.prepare() }
+
 // prepare validates the service and proves that its texts fit.
 func (s *Service) prepare() error {
 	if !word().MatchString(s.Name) {
-		return errors.New("a service's name must be 1 to 64 of a-z, 0-9, _, . and -")
+		return errors.New("name: it must be 1 to 64 of a-z, 0-9, _, . and -")
 	}
 	if len(s.Purposes) == 0 {
 		return errors.New("purposes: at least one must be declared")
