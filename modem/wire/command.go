@@ -37,6 +37,7 @@ type command struct {
 	answers int // lines with its own prefix so far
 	octets  int // handed to the engine so far
 	payload string
+	until   time.Time // when the final result of a payload is overdue
 }
 
 func newCommand(text string, twoStep bool) command {
@@ -58,7 +59,7 @@ func (w *Wire) Write(b []byte) (int, error) {
 	switch {
 	case len(b) == 0:
 	case b[0] == esc:
-		err = w.writeOut(b)
+		err = w.writeEscape(b)
 	case b[len(b)-1] == ctrlZ:
 		err = w.writePayload(b)
 	default:
@@ -70,16 +71,37 @@ func (w *Wire) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Escape writes ESC and CR: whatever text a modem is waiting for is aborted,
-// and whatever command line it holds is ended.
-func (w *Wire) Escape() error { return w.writeOut([]byte{esc, '\r'}) }
+// writeEscape writes the engine's ESC. The engine has one for every write that
+// fails, and must not wait for a second time-out.
+func (w *Wire) writeEscape(b []byte) error {
+	w.mu.Lock()
+	ended := w.ended
+	w.mu.Unlock()
+	if ended {
+		return errEnded
+	}
+	return w.writeOut(b)
+}
 
-// Abort ends a two-step command by ESC if its payload is not being written
-// yet, and does nothing otherwise.
+// Force writes ESC, text and CR past the engine, whatever is under way: ESC
+// ends a text entry, CR a command line that the modem holds. Nobody waits for
+// an answer.
+func (w *Wire) Force(text string) error { return w.writeOut([]byte("\x1b" + text + "\r")) }
+
+// Abort ends the two-step command under way by ESC if its payload is not being
+// written yet, and forbids payloads until Permit.
 func (w *Wire) Abort() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.aborted = true
 	w.abort(Aborted)
+}
+
+// Permit takes an earlier Abort back.
+func (w *Wire) Permit() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.aborted = false
 }
 
 // writeCommand writes a command line with CR as its only line end, which is
@@ -109,8 +131,14 @@ func (w *Wire) writePayload(b []byte) error {
 		w.mu.Unlock()
 		return errEnded
 	}
+	if w.aborted {
+		w.abort(Aborted)
+		w.mu.Unlock()
+		return errEnded
+	}
 	w.cmd.phase = writing
 	w.cmd.payload = string(b[:len(b)-1])
+	w.cmd.until = time.Now().Add(w.opts.FinalTimeout)
 	w.startTimer(w.opts.FinalTimeout)
 	w.mu.Unlock()
 

@@ -101,7 +101,7 @@ func signOf(line []byte) Sign {
 	case bytes.HasPrefix(line, []byte("^CINIT")):
 		return Settled
 	case bytes.HasPrefix(line, []byte("+CMGS:")):
-		return Stray
+		return Late
 	}
 	return 0
 }

@@ -158,6 +158,9 @@ func (w *Wire) info(line []byte) {
 
 func (w *Wire) final(final []byte) {
 	switch {
+	case w.cmd.phase == idle && bytes.HasPrefix(final, []byte("+CMS")):
+		w.strayAt = time.Now()
+		w.sign(Late)
 	case w.cmd.phase == idle:
 		w.stray()
 	case w.cmd.phase == aborting:
@@ -179,16 +182,17 @@ func (w *Wire) unsolicited(line []byte) {
 		w.sign(Restarted)
 	case Settled:
 		if w.cmd.phase == committed {
-			w.startTimer(min(w.opts.SettledTimeout, w.opts.FinalTimeout))
+			w.startTimer(min(w.opts.SettledTimeout, time.Until(w.cmd.until)))
 		}
 		w.sign(Settled)
-	case Stray: // a late +CMGS: its OK follows
+	case Late: // its OK follows
 		w.lateOK = w.cmd.phase != idle
-		w.stray()
+		w.strayAt = time.Now()
+		w.sign(Late)
 	}
-	w.flushHeader()
 	urc := URC{Line: string(line), Received: time.Now()}
 	if h := parseHeader(urc); h.pending() {
+		w.flushHeader()
 		w.header = h
 		return
 	} else if h.textMode {

@@ -51,6 +51,8 @@ const (
 	TextMode
 	// Stray: an answer or a prompt came that nothing asked for.
 	Stray
+	// Late: a Stray that is the answer of a message.
+	Late
 )
 
 // Cause says why a command ended otherwise than by an answer of the modem.
@@ -151,6 +153,7 @@ type Wire struct {
 	flight  Flight
 	timer   *time.Timer
 	timerID uint64
+	aborted bool      // Abort was called: no payload is written until Permit
 	echoOn  bool      // the last command was echoed
 	lateOK  bool      // the OK of a late +CMGS is still to come
 	strayAt time.Time // when something last came that nobody waited for
@@ -163,6 +166,19 @@ type Wire struct {
 
 // New starts to read the port. The Wire owns it from now on.
 func New(port Port, opts Options) *Wire {
+	w := newWire(port, opts)
+	var running sync.WaitGroup
+	running.Go(w.receive)
+	running.Go(w.urcs.run)
+	go func() {
+		running.Wait()
+		close(w.done)
+	}()
+	return w
+}
+
+// newWire makes a Wire that does not read yet.
+func newWire(port Port, opts Options) *Wire {
 	w := &Wire{
 		port:  port,
 		opts:  opts.withDefaults(),
@@ -172,13 +188,6 @@ func New(port Port, opts Options) *Wire {
 	}
 	w.readable = sync.NewCond(&w.mu)
 	w.urcs = newURCQueue(w.opts.OnURC)
-	var running sync.WaitGroup
-	running.Go(w.receive)
-	running.Go(w.urcs.run)
-	go func() {
-		running.Wait()
-		close(w.done)
-	}()
 	return w
 }
 
