@@ -287,6 +287,12 @@ func (f *fixture) holds(t testing.TB, r *http.Request, w *httptest.ResponseRecor
 	if err := openapi3filter.ValidateResponse(context.Background(), input); err != nil {
 		t.Errorf("%s %s, %d: the reply is not as the document says: %v", r.Method, r.URL.Path, w.Code, err)
 	}
+	var p api.Problem
+	if err := json.Unmarshal(w.Body.Bytes(), &p); err == nil && p.Code != "" {
+		if told := *route.Operation.Responses.Status(w.Code).Value.Description; !strings.Contains(told, p.Code) {
+			t.Errorf("the document doesn't tell of %s under %d", p.Code, w.Code)
+		}
+	}
 }
 
 // problem is the reply's, which must be one.

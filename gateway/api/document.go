@@ -16,6 +16,9 @@ import (
 const (
 	schemaPrefix   = "#/components/schemas/"
 	responsePrefix = "#/components/responses/"
+	// problemPrefix begins the names of the responses that are problems; the
+	// status ends them.
+	problemPrefix = "Problem"
 	// bearer is the document's name for API keys.
 	bearer = "apiKey"
 )
@@ -138,7 +141,7 @@ func commonErrors() []int {
 
 // problem refers to the document's one response for problems of this status.
 func (w writer) problem(status int) *huma.Response {
-	name := "Problem" + strconv.Itoa(status)
+	name := problemPrefix + strconv.Itoa(status)
 	if w.d.Components.Responses[name] == nil {
 		response := &huma.Response{Description: problemMeaning(status), Content: w.content("application/problem+json", Problem{})}
 		switch status {
@@ -157,7 +160,9 @@ func (w writer) problem(status int) *huma.Response {
 }
 
 func (w writer) content(mediaType string, example any) map[string]*huma.MediaType {
-	return map[string]*huma.MediaType{mediaType: {Schema: w.schemas.Schema(reflect.TypeOf(example), true, "")}}
+	schema := w.schemas.Schema(reflect.TypeOf(example), true, "")
+	schema.Nullable = false // huma takes every list for one that may be null
+	return map[string]*huma.MediaType{mediaType: {Schema: schema}}
 }
 
 // openRoutes are those beside the operations.
@@ -214,33 +219,34 @@ func replyMeaning(status int) string {
 	return "Done, or as it stands."
 }
 
+// problemMeaning tells a status, and the codes that come with it.
 func problemMeaning(status int) string {
 	switch status {
 	case http.StatusBadRequest:
-		return "Malformed; field names the part at fault. Nothing was done."
+		return "Malformed; field names the part at fault. Nothing was done. Codes: malformed_body, invalid_field, invalid_number, unknown_service."
 	case http.StatusUnauthorized:
-		return "No key, or one that is not valid."
+		return "No key, or one that is not valid. Code: unauthorized."
 	case http.StatusForbidden:
-		return "The key lacks the scope, or policy refuses: region_not_allowed, number_class_refused, purpose_undeclared."
+		return "The key lacks the scope: insufficient_scope. Or policy refuses: region_not_allowed, number_class_refused, purpose_undeclared."
 	case http.StatusNotFound:
-		return "There is none with this id."
+		return "There is none with this id. Code: not_found."
 	case http.StatusConflict:
-		return "Not possible in the present state."
+		return "Not possible in the present state. Code: not_pending."
 	case http.StatusRequestTimeout:
-		return "The body did not come in time."
+		return "The body did not come in time. Code: request_timeout."
 	case http.StatusRequestEntityTooLarge:
-		return fmt.Sprintf("The body is larger than %d bytes.", maxBody)
+		return fmt.Sprintf("The body is larger than %d bytes. Code: body_too_large.", maxBody)
 	case http.StatusUnsupportedMediaType:
-		return "The body is not application/json."
+		return "The body is not application/json. Code: unsupported_media_type."
 	case http.StatusUnprocessableEntity:
-		return "The Idempotency-Key came before with another request."
+		return "The Idempotency-Key came before with another request. Code: idempotency_mismatch."
 	case http.StatusTooManyRequests:
-		return "Too soon; Retry-After says when."
+		return "Too soon; Retry-After says when. Codes: cooldown, locked."
 	case http.StatusServiceUnavailable:
-		return "Overloaded or stopping; nothing was done. Try again after Retry-After."
+		return "Overloaded or stopping: try again after Retry-After, with the same Idempotency-Key. Code: overloaded."
 	case http.StatusInsufficientStorage:
-		return "No room to take on new work."
+		return "No room to take on new work. Code: storage_full."
 	default:
-		return "A fault on our side; request_id finds it in the log."
+		return "A fault on our side; request_id finds it in the log. Code: internal."
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -67,7 +68,7 @@ func knownMethod(method string) string {
 // recovered answers for a handler that panicked with v. The value is not
 // logged, since it may hold anything; its type and the stack are.
 func (a *api) recovered(w *recorder, r *http.Request, v any) {
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v)
 	}
 	p := problemOf(fmt.Errorf("panic of type %T", v))

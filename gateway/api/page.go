@@ -32,17 +32,13 @@ type page struct {
 // newPage renders the document.
 func newPage(d *huma.OpenAPI) (page, error) {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"type":   typeName,
-		"target": target,
-		"rules":  rules,
-		"fields": fields,
-		"scopes": scopesOf,
-		"problem": func(r *huma.Response) *huma.Response {
-			if name, ok := strings.CutPrefix(r.Ref, responsePrefix); ok {
-				return d.Components.Responses[name]
-			}
-			return r
-		},
+		"type":     typeName,
+		"target":   target,
+		"rules":    rules,
+		"fields":   fields,
+		"scopes":   scopesOf,
+		"problem":  problemStatus,
+		"problems": problemsOf,
 	}).Parse(pageTemplate)
 	if err != nil {
 		return page{}, fmt.Errorf("api: page: %w", err)
@@ -176,4 +172,21 @@ func scopesOf(op *huma.Operation) string {
 		names = append(names, alternative[bearer]...)
 	}
 	return strings.Join(names, " or ")
+}
+
+// problemStatus is the status that the document's response of this name is
+// for.
+func problemStatus(name string) string { return strings.TrimPrefix(name, problemPrefix) }
+
+// problemsOf are the statuses of the problems that an operation may answer
+// with.
+func problemsOf(op *huma.Operation) []string {
+	var statuses []string
+	for status, response := range op.Responses {
+		if response.Ref != "" {
+			statuses = append(statuses, status)
+		}
+	}
+	slices.Sort(statuses)
+	return statuses
 }

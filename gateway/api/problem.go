@@ -128,10 +128,9 @@ func problemOf(err error) *Problem {
 	}
 	e := gateway.AsError(err)
 	if e.Kind == gateway.Internal && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)) {
-		// The store promises that what was not taken up in time was not run.
 		e = &gateway.Error{
 			Kind: gateway.Unavailable, Code: gateway.CodeOverloaded,
-			Message: "The request could not be served in time; nothing was done.",
+			Message: "The request could not be served in time.",
 		}
 	}
 	p := newProblem(status(e.Kind), e.Code, e.Message)
@@ -141,7 +140,7 @@ func problemOf(err error) *Problem {
 	}
 	waits := p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable
 	if waits || e.RetryAfter > 0 {
-		p.with("Retry-After", retryAfter(e.RetryAfter))
+		return p.with("Retry-After", retryAfter(e.RetryAfter))
 	}
 	return p
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -419,9 +420,13 @@ func TestSeries(t *testing.T) {
 	f := newFixture(t)
 	for i := range 300 {
 		id := strconv.Itoa(i)
-		f.do(t, request{method: "GET", path: "/v1/messages/" + id})
-		f.do(t, request{method: "GET", path: "/" + id})
-		f.do(t, request{method: "M" + id, path: "/v1/messages/" + id})
+		for _, r := range []request{
+			{method: "GET", path: "/v1/messages/" + id},
+			{method: "GET", path: "/" + id},
+			{method: "M" + id, path: "/v1/messages/" + id},
+		} {
+			f.handler.ServeHTTP(httptest.NewRecorder(), r.build())
+		}
 	}
 	metrics := f.do(t, request{method: "GET", path: "/metrics"}).Body.String()
 	if n := strings.Count(metrics, "\nsmsotpd_http_"); n > 40 {

@@ -109,7 +109,7 @@ func serve(t *testing.T, h http.Handler, connections int, o api.ServerOptions) *
 	t.Cleanup(func() {
 		_ = s.Close()
 		<-done
-		time.Sleep(time.Second) // net/http lingers over some connections
+		<-time.After(time.Second) // net/http lingers over some connections
 	})
 	return p
 }
@@ -183,7 +183,7 @@ func TestLimit(t *testing.T) {
 		f.during = func(context.Context) { <-release }
 		p := serve(t, f.handler, 4, api.ServerOptions{})
 		dial := func(sent string) *client {
-			time.Sleep(time.Millisecond) // each begins at a time of its own
+			<-time.After(time.Millisecond) // each begins at a time of its own
 			c := p.dial(t)
 			c.send(sent)
 			synctest.Wait()
@@ -377,12 +377,12 @@ func TestReadiness(t *testing.T) {
 			t.Errorf("%d %s", status, body)
 		}
 		f.readiness = gateway.Readiness{Reasons: []string{"no modem is ready"}}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if status, body := get(); status != 503 || body != `{"ready":false,"reasons":["no modem is ready"]}` {
 			t.Errorf("%d %s", status, body)
 		}
 		f.readiness = gateway.Readiness{Ready: true}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if status, _ := get(); status != 200 || asked() != 3 {
 			t.Errorf("%d, asked %d times", status, asked())
 		}
