@@ -13,7 +13,11 @@
 //     Tx.Now, no randomness, no effects outside but plain assignments that the
 //     last run overwrites. Ids, nonces and sealed values are made before.
 //   - One closure touches at most MaxKeys distinct keys.
+//   - A View shows nothing that a crash could still take back.
 //   - Tx.Now never runs backwards, not within a process and not over restarts.
+//     (A time that only a View was given, no Update since, survives a clean
+//     shutdown but no crash; a daemon that commits something every few seconds
+//     keeps that gap short.)
 //
 // The package knows nothing of what is stored. Keys that begin with "!" belong
 // to it.
@@ -28,6 +32,10 @@ import (
 // MaxKeys is how many distinct keys one Update may read, scan or write; a scan
 // counts one more than the entries that it returns. A View has no such bound.
 const MaxKeys = 100
+
+// MaxTxSize is how many bytes of keys and values one Update may write; etcd
+// takes no more than 1.5 MiB a request.
+const MaxTxSize = 1 << 20
 
 // Bounds on single keys and values, in bytes; both engines refuse more.
 const (
@@ -45,8 +53,10 @@ var (
 	// ErrFull: no room (the size ceiling less its reserve, or the disk);
 	// nothing was changed.
 	ErrFull = errors.New("storage: no room")
-	// ErrBounds: a closure broke MaxKeys, MaxKeySize or MaxValueSize, wrote an
-	// empty or reserved key, or wrote in a View. A bug of the caller.
+	// ErrBounds: a closure broke MaxKeys, MaxKeySize, MaxValueSize or MaxTxSize,
+	// used an empty or reserved key, wrote in a View, or used its Tx after it
+	// returned. A bug of the caller, which fails the closure even if it makes
+	// light of the error.
 	ErrBounds = errors.New("storage: transaction out of bounds")
 	// ErrClosed: the store is closed.
 	ErrClosed = errors.New("storage: closed")
@@ -79,15 +89,18 @@ type Store interface {
 	// again in the caller and changes nothing.
 	Update(ctx context.Context, fn func(Tx) error) error
 
-	// Watch tells of commits that touched keys under prefix, until ctx ends,
-	// which closes the channel. Wakes may be spurious and keys may repeat.
+	// Watch tells of commits that touched keys under prefix, until ctx or the
+	// store ends, which closes the channel. Whoever watches first and then
+	// reads the prefix misses nothing. Wakes may be spurious and keys may
+	// repeat.
 	Watch(ctx context.Context, prefix []byte) <-chan Wake
 
 	// Session names this process's life in the store; see Alive. It is ""
 	// for a store opened by an offline tool.
 	Session() string
 
-	// Close waits for the transactions under way and releases the store.
+	// Close waits for the transactions under way and releases the store. Later
+	// calls get ErrClosed; closing twice is no error.
 	Close() error
 }
 

@@ -125,7 +125,7 @@ func (t Table[V]) decode(raw []byte) (V, error) {
 		return v, fmt.Errorf("%w: table %s: record version %d, known up to %d", ErrNewer, t.Name(), raw[0], t.version)
 	}
 	if err := cbor.Unmarshal(raw[1:], &v); err != nil {
-		return v, fmt.Errorf("%w: table %s: %v", ErrForeign, t.Name(), err)
+		return v, fmt.Errorf("%w: table %s: %w", ErrForeign, t.Name(), err)
 	}
 	return v, nil
 }

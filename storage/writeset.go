@@ -7,10 +7,6 @@ import (
 	"time"
 )
 
-// MaxTxSize is how many bytes of keys and values one Update may write; etcd
-// takes no more than 1.5 MiB a request.
-const MaxTxSize = 1 << 20
-
 // reserved begins the keys of this package; afterReserved is the first key
 // behind all of them.
 var (
@@ -140,28 +136,14 @@ func (w *WriteSet) Delete(key []byte) error {
 
 // Scan merges what the transaction wrote into what the snapshot holds.
 func (w *WriteSet) Scan(start, end []byte, limit int) ([]Entry, error) {
-	switch {
-	case w.base == nil:
-		return nil, errEnded
-	case limit < 1:
-		return nil, w.fail(fmt.Errorf("%w: scan without a limit", ErrBounds))
-	case w.count() >= MaxKeys:
+	if w.count() >= MaxKeys {
 		return nil, w.fail(errTooMany)
 	}
-	own := w.within(start, end)
-	deleted := 0
-	for i := range own {
-		if own[i].Deleted {
-			deleted++
-		}
-	}
 	// More than MaxKeys entries would be refused, so one more is enough to see.
-	found, err := scanVisible(w.base, start, end, min(limit, MaxKeys+1)+deleted)
+	entries, err := w.scan(aroundReserved, start, end, min(limit, MaxKeys+1))
 	if err != nil {
 		return nil, w.fail(err)
 	}
-	entries := merge(found, own, limit)
-
 	scanned := Range{Start: bytes.Clone(start), End: bytes.Clone(end)}
 	if len(entries) == limit {
 		scanned.End = append(bytes.Clone(entries[limit-1].Key), 0)
@@ -181,6 +163,35 @@ func (w *WriteSet) Scan(start, end []byte, limit int) ([]Entry, error) {
 	return entries, nil
 }
 
+// scan scans the spans of start to end that split leaves.
+func (w *WriteSet) scan(split func(Range) []Range, start, end []byte, limit int) ([]Entry, error) {
+	switch {
+	case w.base == nil:
+		return nil, errEnded
+	case limit < 1:
+		return nil, errNoLimit
+	}
+	var entries []Entry
+	for _, span := range split(Range{start, end}) {
+		own := w.within(span)
+		deleted := 0
+		for i := range own {
+			if own[i].Deleted {
+				deleted++
+			}
+		}
+		found, err := w.base.Scan(span.Start, span.End, limit-len(entries)+deleted)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, merge(found, own, limit-len(entries))...)
+		if len(entries) == limit {
+			break
+		}
+	}
+	return entries, nil
+}
+
 // System is the same transaction with the rights of this package: it may read
 // and write reserved keys, and what it touches doesn't count towards MaxKeys.
 func (w *WriteSet) System() Tx { return system{w} }
@@ -190,6 +201,11 @@ type system struct{ *WriteSet }
 func (s system) Get(key []byte) ([]byte, error) { return s.get(key, true) }
 func (s system) Put(key, value []byte) error    { return s.put(key, value, true) }
 func (s system) Delete(key []byte) error        { return s.remove(key, true) }
+
+func (s system) Scan(start, end []byte, limit int) ([]Entry, error) {
+	whole := func(r Range) []Range { return []Range{r} }
+	return s.scan(whole, start, end, limit)
+}
 
 func (w *WriteSet) get(key []byte, uncounted bool) ([]byte, error) {
 	if w.base == nil {
@@ -281,12 +297,12 @@ func (w *WriteSet) find(key []byte) (int, bool) {
 	return slices.BinarySearchFunc(w.touched, key, func(t Touch, key []byte) int { return bytes.Compare(t.Key, key) })
 }
 
-// within returns the entries with start <= key < end.
-func (w *WriteSet) within(start, end []byte) []Touch {
-	from, _ := w.find(start)
+// within returns what was done to the keys of span.
+func (w *WriteSet) within(span Range) []Touch {
+	from, _ := w.find(span.Start)
 	to := len(w.touched)
-	if end != nil {
-		to, _ = w.find(end)
+	if span.End != nil {
+		to, _ = w.find(span.End)
 	}
 	return w.touched[from:max(from, to)]
 }
@@ -331,7 +347,7 @@ func (w *WriteSet) writable(key []byte) error {
 func merge(found []Entry, own []Touch, limit int) []Entry {
 	entries := make([]Entry, 0, min(limit, len(found)+len(own)))
 	for len(entries) < limit && len(found)+len(own) > 0 {
-		if len(own) > 0 && (!own[0].written() || bytes.HasPrefix(own[0].Key, reserved)) {
+		if len(own) > 0 && !own[0].written() {
 			own = own[1:]
 			continue
 		}
@@ -410,13 +426,24 @@ func (r *ReadTx) Scan(start, end []byte, limit int) ([]Entry, error) {
 	case r.base == nil:
 		return nil, errEnded
 	case limit < 1:
-		return nil, fmt.Errorf("%w: scan without a limit", ErrBounds)
+		return nil, errNoLimit
 	}
-	return scanVisible(r.base, start, end, limit)
+	var entries []Entry
+	for _, span := range aroundReserved(Range{start, end}) {
+		more, err := r.base.Scan(span.Start, span.End, limit-len(entries))
+		if err != nil {
+			return nil, err
+		}
+		if entries = append(entries, more...); len(entries) == limit {
+			break
+		}
+	}
+	return entries, nil
 }
 
 var (
 	errTooMany  = fmt.Errorf("%w: more than %d keys", ErrBounds, MaxKeys)
+	errNoLimit  = fmt.Errorf("%w: scan without a limit", ErrBounds)
 	errReadOnly = fmt.Errorf("%w: write in a View", ErrBounds)
 	errEnded    = fmt.Errorf("%w: transaction used after its closure ended", ErrBounds)
 )
@@ -439,31 +466,22 @@ func checkRead(key []byte) error {
 	return checkKey(key)
 }
 
-// scanVisible scans around the reserved keys.
-func scanVisible(base Snapshot, start, end []byte, limit int) ([]Entry, error) {
-	var entries []Entry
-	if bytes.Compare(start, reserved) < 0 {
-		until := reserved
-		if end != nil && bytes.Compare(end, until) < 0 {
-			until = end
-		}
-		var err error
-		if entries, err = base.Scan(start, until, limit); err != nil || len(entries) == limit {
-			return entries, err
+// aroundReserved is span without the reserved keys.
+func aroundReserved(span Range) []Range {
+	var spans []Range
+	add := func(start, end []byte) {
+		if end == nil || bytes.Compare(start, end) < 0 {
+			spans = append(spans, Range{start, end})
 		}
 	}
-	if bytes.Compare(start, afterReserved) < 0 {
-		start = afterReserved
+	before, after := span, span
+	if span.End == nil || bytes.Compare(span.End, reserved) > 0 {
+		before.End = reserved
 	}
-	if end != nil && bytes.Compare(end, start) <= 0 {
-		return entries, nil
+	if bytes.Compare(span.Start, afterReserved) < 0 {
+		after.Start = afterReserved
 	}
-	rest, err := base.Scan(start, end, limit-len(entries))
-	if err != nil {
-		return nil, err
-	}
-	if len(entries) == 0 {
-		return rest, nil
-	}
-	return append(entries, rest...), nil
+	add(before.Start, before.End)
+	add(after.Start, after.End)
+	return spans
 }

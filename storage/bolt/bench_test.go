@@ -38,7 +38,7 @@ func bareCommit(b *testing.B, writers, keys int, random bool) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close()
+	b.Cleanup(func() { _ = s.Close() })
 	value := make([]byte, 300)
 	var serial atomic.Uint64
 	write := func(tx storage.Tx) error {

@@ -27,6 +27,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -90,7 +91,8 @@ func open(o Options, file *os.File) (*Store, error) {
 	}
 	db, err := openBolt(file)
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		_ = file.Close() // bbolt may have done so
+		return nil, err
 	}
 	var mark int64
 	err = db.View(func(tx *bbolt.Tx) error {
@@ -111,6 +113,9 @@ func open(o Options, file *os.File) (*Store, error) {
 	clock, err := newClock(o.Now, mark)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
+	}
+	if ahead := time.UnixMicro(mark).Sub(o.Now()); ahead > time.Second {
+		o.Logger.Warn("the clock is behind the time of the last commit; the store's time goes on from there", "behind", ahead)
 	}
 	s := &Store{
 		opts:     o,

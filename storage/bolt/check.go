@@ -55,8 +55,7 @@ func checkFile(file *os.File, log *slog.Logger) error {
 	}
 	c := checker{file: file, size: info.Size()}
 	if err := c.check(); err != nil {
-		var unreadable *os.PathError
-		if errors.As(err, &unreadable) {
+		if _, unreadable := errors.AsType[*os.PathError](err); unreadable {
 			return err
 		}
 		return fmt.Errorf("%w: %w", storage.ErrForeign, err)

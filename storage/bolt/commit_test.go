@@ -61,7 +61,7 @@ func TestGroup(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 7 {
 		wg.Go(func() {
-			if err := put(s, context.Background(), "k", i, i+1, 10); err != nil {
+			if err := put(context.Background(), s, "k", i, i+1, 10); err != nil {
 				t.Error(err)
 			}
 		})
@@ -74,7 +74,7 @@ func TestGroup(t *testing.T) {
 		})
 	}()
 	waitQueued(t, s, 8)
-	if err := put(s, context.Background(), "k", 9, 10, 10); !errors.Is(err, storage.ErrBusy) {
+	if err := put(context.Background(), s, "k", 9, 10, 10); !errors.Is(err, storage.ErrBusy) {
 		t.Errorf("queue full: %v", err)
 	}
 	cancel()
@@ -101,7 +101,7 @@ func TestGroupBounds(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 40 {
 		wg.Go(func() {
-			if err := put(s, context.Background(), fmt.Sprintf("%d/", i), 0, 15, storage.MaxValueSize); err != nil {
+			if err := put(context.Background(), s, fmt.Sprintf("%d/", i), 0, 15, storage.MaxValueSize); err != nil {
 				t.Error(err)
 			}
 		})
@@ -114,6 +114,55 @@ func TestGroupBounds(t *testing.T) {
 	}
 }
 
+// Pages that earlier closures of the group emptied must not end a scan.
+func TestScanOverEmptiedPages(t *testing.T) {
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db")})
+	for i := range 10 {
+		if err := put(context.Background(), s, "k", 100*i, 100*i+100, 300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	release := hold(t, s)
+	var wg sync.WaitGroup
+	for i := range 9 { // all but the first 50 and the last 50
+		wg.Go(func() {
+			err := s.Update(context.Background(), func(tx storage.Tx) error {
+				for j := range 100 {
+					if err := tx.Delete(fmt.Appendf(nil, "k%06d", 50+100*i+j)); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	waitQueued(t, s, 9)
+	wg.Go(func() {
+		err := s.Update(context.Background(), func(tx storage.Tx) error {
+			entries, err := tx.Scan([]byte("k000040"), nil, 20)
+			if len(entries) != 20 || string(entries[9].Key) != "k000049" || string(entries[10].Key) != "k000950" {
+				t.Errorf("%d entries: %q", len(entries), entries)
+			}
+			if _, err := tx.Get([]byte("k000500")); !errors.Is(err, storage.ErrNotFound) {
+				t.Errorf("deleted: %v", err)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	waitQueued(t, s, 10)
+	release()
+	wg.Wait()
+	if n := count(t, s, "k"); n != 100 {
+		t.Errorf("%d keys", n)
+	}
+}
+
 func TestMaxSize(t *testing.T) {
 	const size, reserve, valueSize = 4 << 20, 1 << 20, 15_000
 	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), MaxSize: size, Reserve: reserve})
@@ -121,7 +170,7 @@ func TestMaxSize(t *testing.T) {
 	fill := func(ctx context.Context, prefix string) (n int) {
 		t.Helper()
 		for ; n < 10_000; n++ {
-			if err := put(s, ctx, prefix, n, n+1, valueSize); err != nil {
+			if err := put(ctx, s, prefix, n, n+1, valueSize); err != nil {
 				if !errors.Is(err, storage.ErrFull) {
 					t.Fatal(err)
 				}
@@ -165,7 +214,7 @@ func TestMaxSizeGroup(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 200 { // of ours all fit, of copied pages only if they don't share a group
 		wg.Go(func() {
-			if err := put(s, context.Background(), "k", i, i+1, 1000); err != nil {
+			if err := put(context.Background(), s, "k", i, i+1, 1000); err != nil {
 				t.Error(err)
 			}
 		})
@@ -209,13 +258,13 @@ func become(t *testing.T, s *Store, device string) (restore func()) {
 func TestDiskFull(t *testing.T) {
 	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), OnFatal: func(err error) { t.Errorf("fatal: %v", err) }})
 	for i := range 30 { // so that there are free pages and the file need not grow
-		if err := put(s, context.Background(), "k", i, i+1, 3000); err != nil {
+		if err := put(context.Background(), s, "k", i, i+1, 3000); err != nil {
 			t.Fatal(err)
 		}
 	}
 	restore := become(t, s, "/dev/full")
 	for range 3 {
-		if err := put(s, context.Background(), "k", 0, 1, 10); !errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrFatal) {
+		if err := put(context.Background(), s, "k", 0, 1, 10); !errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrFatal) {
 			t.Errorf("full disk: %v", err)
 		}
 	}
@@ -223,7 +272,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("%d keys while the disk is full", n)
 	}
 	restore()
-	if err := put(s, context.Background(), "k", 30, 31, 10); err != nil {
+	if err := put(context.Background(), s, "k", 30, 31, 10); err != nil {
 		t.Errorf("room again: %v", err)
 	}
 	if err := s.Close(); err != nil {
@@ -240,17 +289,17 @@ func TestSyncFailure(t *testing.T) {
 	fatal := make(chan error, 2)
 	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), OnFatal: func(err error) { fatal <- err }})
 	for i := range 30 {
-		if err := put(s, context.Background(), "k", i, i+1, 3000); err != nil {
+		if err := put(context.Background(), s, "k", i, i+1, 3000); err != nil {
 			t.Fatal(err)
 		}
 	}
 	become(t, s, "/dev/null")
-	err := put(s, context.Background(), "k", 0, 1, 10)
+	err := put(context.Background(), s, "k", 0, 1, 10)
 	if !errors.Is(err, storage.ErrFatal) || !errors.Is(err, storage.ErrUnknown) || !errors.Is(err, syscall.EINVAL) {
 		t.Errorf("failed sync: %v", err)
 	}
 	for range 2 {
-		if err := put(s, context.Background(), "k", 0, 1, 10); !errors.Is(err, storage.ErrFatal) {
+		if err := put(context.Background(), s, "k", 0, 1, 10); !errors.Is(err, storage.ErrFatal) {
 			t.Errorf("Update afterwards: %v", err)
 		}
 	}
@@ -277,8 +326,8 @@ func TestViewWaitsForSync(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer s.Close()
-		if err := put(s, context.Background(), "k", 0, 1, 1); err != nil {
+		defer func() { _ = s.Close() }()
+		if err := put(context.Background(), s, "k", 0, 1, 1); err != nil {
 			t.Fatal(err)
 		}
 		id := s.durable.id.Load()
@@ -287,8 +336,8 @@ func TestViewWaitsForSync(t *testing.T) {
 		go func() { done <- s.View(context.Background(), func(storage.Tx) error { return nil }) }()
 		synctest.Wait()
 		select {
-		case <-done:
-			t.Fatal("a View showed what was not synced")
+		case err := <-done:
+			t.Fatalf("a View showed what was not synced (%v)", err)
 		default:
 		}
 		s.durable.set(int(id))

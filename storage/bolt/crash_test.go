@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"smsotpd/storage"
 )
@@ -22,17 +23,15 @@ func TestMain(m *testing.M) {
 	var err error
 	switch os.Getenv(childVar) {
 	case "":
-		os.Exit(m.Run())
+		m.Run()
 	case "write":
 		err = writeUntilKilled(os.Args[1])
 	case "fill":
 		err = fillLimited(os.Args[1])
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		panic(err)
 	}
-	os.Exit(0)
 }
 
 func child(t *testing.T, play, path string) *exec.Cmd {
@@ -169,14 +168,14 @@ func fillLimited(path string) error {
 		if n > 2000 {
 			return errors.New("never full")
 		}
-		err = put(s, ctx, "k", n, n+1, 10_000)
+		err = put(ctx, s, "k", n, n+1, 10_000)
 	}
 	n--
 	for range 2 { // and again: the store goes on
 		if !errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrFatal) {
 			return fmt.Errorf("full: got %w", err)
 		}
-		err = put(s, ctx, "k", n, n+1, 10_000)
+		err = put(ctx, s, "k", n, n+1, 10_000)
 	}
 	for i := range 50 {
 		err := s.Update(ctx, func(tx storage.Tx) error { return tx.Delete(fmt.Appendf(nil, "k%06d", i)) })
@@ -185,7 +184,7 @@ func fillLimited(path string) error {
 		}
 	}
 	for i := range 20 {
-		if err := put(s, ctx, "new", i, i+1, 10_000); err != nil {
+		if err := put(ctx, s, "new", i, i+1, 10_000); err != nil {
 			return fmt.Errorf("put %d after deleting: %w", i, err)
 		}
 	}
@@ -209,5 +208,82 @@ func TestFileSizeLimit(t *testing.T) {
 	out, err := child(t, "fill", filepath.Join(t.TempDir(), "db")).CombinedOutput()
 	if err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// crash returns the path of what a killed process would have left: a copy of
+// the file while nobody writes to it.
+func crash(t *testing.T, s *Store) string {
+	t.Helper()
+	release := hold(t, s)
+	defer release()
+	raw, err := os.ReadFile(s.opts.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "crashed")
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A process that was killed can't end its session: the next daemon does.
+func TestSessionAfterCrash(t *testing.T) {
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), Daemon: true})
+	path := crash(t, s)
+	alive := func(s *Store, session string) (yes bool) {
+		t.Helper()
+		err := s.View(context.Background(), func(tx storage.Tx) (err error) {
+			yes, err = storage.Alive(tx, session)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return yes
+	}
+	tool := mustOpen(t, Options{Path: path})
+	if !alive(tool, s.Session()) {
+		t.Error("a tool ended the session of the daemon")
+	}
+	if err := tool.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := mustOpen(t, Options{Path: path, Daemon: true})
+	if alive(next, s.Session()) || !alive(next, next.Session()) {
+		t.Error("the daemon must end the old session and begin its own")
+	}
+}
+
+// No time that an Update saw is ever fallen behind, though the process was
+// killed and the clock set back, and though the closure wrote nothing.
+func TestClockAfterCrash(t *testing.T) {
+	for _, write := range []bool{true, false} {
+		at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		o := Options{Path: filepath.Join(t.TempDir(), "db"), Now: func() time.Time { return at }}
+		s := mustOpen(t, o)
+		at = at.Add(time.Hour)
+		var saw time.Time
+		err := s.Update(context.Background(), func(tx storage.Tx) error {
+			if saw = tx.Now(); write {
+				return tx.Put([]byte("k"), nil)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Path = crash(t, s)
+		at = at.Add(-20 * time.Hour)
+		err = mustOpen(t, o).View(context.Background(), func(tx storage.Tx) error {
+			if tx.Now().Before(saw) {
+				t.Errorf("wrote %v: %v is before %v", write, tx.Now(), saw)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 }

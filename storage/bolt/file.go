@@ -79,5 +79,5 @@ func diskRoom(file *os.File) (int64, error) {
 	if err := syscall.Fstatfs(int(file.Fd()), &st); err != nil {
 		return 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:unconvert // an int32 on 32-bit ARM
 }

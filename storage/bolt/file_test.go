@@ -31,7 +31,7 @@ func mustOpen(t testing.TB, o Options) *Store {
 }
 
 // put writes values of the given size under prefix+number.
-func put(s *Store, ctx context.Context, prefix string, from, to, size int) error {
+func put(ctx context.Context, s *Store, prefix string, from, to, size int) error {
 	return s.Update(ctx, func(tx storage.Tx) error {
 		for i := from; i < to; i++ {
 			if err := tx.Put(fmt.Appendf(nil, "%s%06d", prefix, i), bytes.Repeat([]byte{byte(i)}, size)); err != nil {
@@ -61,11 +61,11 @@ func healthy(t testing.TB, path string, clean bool) []byte {
 	t.Helper()
 	s := mustOpen(t, Options{Path: path, Daemon: true})
 	for i := range 40 {
-		if err := put(s, context.Background(), "k", 50*i, 50*i+50, 200); err != nil {
+		if err := put(context.Background(), s, "k", 50*i, 50*i+50, 200); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := put(s, context.Background(), "long", 0, 2, 20_000); err != nil {
+	if err := put(context.Background(), s, "long", 0, 2, 20_000); err != nil {
 		t.Fatal(err)
 	}
 	if clean {
@@ -357,7 +357,7 @@ func TestResetClock(t *testing.T) {
 	at := time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)
 	o := Options{Path: path, Now: func() time.Time { return at }}
 	s := mustOpen(t, o)
-	if err := put(s, context.Background(), "k", 0, 1, 1); err != nil {
+	if err := put(context.Background(), s, "k", 0, 1, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

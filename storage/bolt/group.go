@@ -101,21 +101,16 @@ func (g *group) next() *request {
 func (g *group) run(r *request) error {
 	s := g.store
 	w := storage.NewWriteSet(g.base, s.clock.Now, s.committer.reuse())
-	r.err, r.panicked = g.call(r.fn, w)
-	w.Close()
-	if r.err == nil && r.panicked == nil {
-		r.err = w.Err()
-	}
-	if r.err != nil || r.panicked != nil {
+	if !g.call(r, w) {
 		return nil
 	}
 	cost := g.cost(w)
-	if cost > 0 && g.need+cost > g.roomFor(r) {
-		if g.writes > 0 { // alone it may fit, so it begins the next group
-			s.committer.held = r
-			g.members = g.members[:len(g.members)-1]
-			return nil
-		}
+	switch full := cost > 0 && g.need+cost > g.roomFor(r); {
+	case full && g.writes > 0: // alone it may fit, so it begins the next group
+		s.committer.held = r
+		g.members = g.members[:len(g.members)-1]
+		return nil
+	case full:
 		r.err = storage.ErrFull
 		return nil
 	}
@@ -126,15 +121,20 @@ func (g *group) run(r *request) error {
 	return g.flush(w)
 }
 
-// call runs fn; a panic becomes its second result.
-func (g *group) call(fn func(*storage.WriteSet) error, w *storage.WriteSet) (err error, panicked any) {
+// call runs r's closure and says whether it succeeded; a panic is kept for
+// its caller.
+func (g *group) call(r *request, w *storage.WriteSet) bool {
+	defer w.Close()
 	defer func() {
-		if panicked = recover(); panicked != nil {
+		if r.panicked = recover(); r.panicked != nil {
 			// The value itself may hold what must not be logged.
 			g.store.opts.Logger.Error("a transaction's closure panicked", "stack", string(debug.Stack()))
 		}
 	}()
-	return fn(w), nil
+	if r.err = r.fn(w); r.err == nil {
+		r.err = w.Err()
+	}
+	return r.err == nil
 }
 
 // roomFor is the room of which r may have its share.
@@ -255,8 +255,7 @@ func (s *Store) commitFailed(stats bbolt.TxStats, sizeBefore int64, err error) e
 // wrote anything: its error keeps no errno, but then the file has kept its
 // size (it has not if the sync after the growth failed).
 func (s *Store) growthRefused(sizeBefore int64, err error) bool {
-	var write *fs.PathError
-	if errors.As(err, &write) {
+	if _, write := errors.AsType[*fs.PathError](err); write {
 		return false
 	}
 	tx, err := s.db.Begin(false) // fails if the mapping was lost
