@@ -1,0 +1,434 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"smsotpd/modem"
+	"smsotpd/modem/sim"
+	"smsotpd/modem/wire"
+	"smsotpd/storage"
+	"smsotpd/storage/bolt"
+)
+
+// The benchmarks of the road: the real daemon in this process, over real HTTP
+// and a pseudo-terminal, with a simulated modem. Each measures what it is
+// compared with in the same run; docs/PERFORMANCE.md has the figures and the
+// command.
+
+// benchDaemon is a running daemon and its simulated modem.
+type benchDaemon struct {
+	*daemon
+	modem *sim.Modem
+	link  string
+	key   string
+	// reported counts the delivery reports that the network made.
+	reported atomic.Int64
+	// submits gets the time of each AT+CMGS on its way to the port.
+	submits chan time.Time
+}
+
+func newBenchDaemon(b *testing.B, air sim.Delay) *benchDaemon {
+	b.Helper()
+	dir := b.TempDir()
+	d := &benchDaemon{link: filepath.Join(dir, "modem"), submits: make(chan time.Time, 1<<20)}
+	network := sim.NewNetwork(sim.NetworkConfig{
+		Air: air, Report: sim.Fixed(time.Millisecond), Keep: 1,
+		OnReport: func(sim.Receipt) { d.reported.Add(1) },
+	})
+	b.Cleanup(network.Close)
+	m, err := network.NewModem(sim.ModemConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	d.modem = m
+	config, err := demoConfig(dir, "127.0.0.1:0", "FR", d.link)
+	if err != nil {
+		b.Fatal(err)
+	}
+	d.daemon, err = startDaemon(context.Background(), config, watchedPorts{d.submits}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = d.life.stop(10 * time.Second) })
+	if d.key, err = demoKey(b.Context(), d.state); err != nil {
+		b.Fatal(err)
+	}
+	return d
+}
+
+// watchedPorts notes when an AT+CMGS is written.
+type watchedPorts struct{ submits chan time.Time }
+
+func (watchedPorts) Lookup(path string) string    { return modem.Devices{}.Lookup(path) }
+func (watchedPorts) Glob(pattern string) []string { return modem.Devices{}.Glob(pattern) }
+
+func (w watchedPorts) Open(path string) (wire.Port, error) {
+	port, err := modem.Devices{}.Open(path)
+	return watchedPort{port, w.submits}, err
+}
+
+type watchedPort struct {
+	wire.Port
+	submits chan time.Time
+}
+
+func (p watchedPort) Write(data []byte) (int, error) {
+	if bytes.HasPrefix(data, []byte("AT+CMGS")) {
+		p.submits <- time.Now()
+	}
+	return p.Port.Write(data)
+}
+
+// starter is one kept-alive connection that starts verifications with as little
+// work of its own as it can.
+type starter struct {
+	conn net.Conn
+	in   *bufio.Reader
+	head string
+}
+
+func (d *benchDaemon) connect(b *testing.B) *starter {
+	b.Helper()
+	address := strings.TrimPrefix(d.url, "http://")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	return &starter{conn: conn, in: bufio.NewReader(conn), head: "POST /v1/verifications HTTP/1.1\r\nHost: " + address +
+		"\r\nAuthorization: Bearer " + d.key + "\r\nContent-Type: application/json\r\nContent-Length: "}
+}
+
+// start starts the verification of the n-th number.
+func (c *starter) start(n int) error {
+	body := fmt.Sprintf(`{"to":"+336%08d"}`, 10_000_000+n%80_000_000)
+	if _, err := fmt.Fprintf(c.conn, "%s%d\r\n\r\n%s", c.head, len(body), body); err != nil {
+		return err
+	}
+	status, length := "", 0
+	for line := "-"; line != ""; {
+		raw, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		line = strings.TrimRight(string(raw), "\r\n")
+		if status == "" {
+			status = line
+		}
+		if v, ok := strings.CutPrefix(line, "Content-Length: "); ok {
+			length, _ = strconv.Atoi(v) //nolint:errcheck // 0 fails below
+		}
+	}
+	if status != "HTTP/1.1 201 Created" {
+		return fmt.Errorf("status line %q", status)
+	}
+	_, err := c.in.Discard(length)
+	return err
+}
+
+// startAll starts n verifications over the connections and returns how long it
+// took.
+func startAll(b *testing.B, clients []*starter, from, n int) time.Duration {
+	b.Helper()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	began := time.Now()
+	for _, c := range clients {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if err := c.start(from + int(i)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return time.Since(began)
+}
+
+// What a start writes: a verification under a random key, a message and its
+// open mark under keys in order of time, a deadline likewise; and it reads the
+// failures of its number.
+const (
+	verificationSize = 420
+	messageSize      = 420
+)
+
+// bareStart commits as many keys of the same shapes and sizes as a start.
+func bareStart(ctx context.Context, s *bolt.Store, value []byte) error {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	now := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
+	key := func(table string, parts ...[]byte) []byte {
+		return append([]byte(table+"/"), bytes.Join(parts, nil)...)
+	}
+	return s.Update(ctx, func(tx storage.Tx) error {
+		if _, err := tx.Get(key("failures", id[:])); err != storage.ErrNotFound { //nolint:errorlint // the bare engine's own
+			return fmt.Errorf("unexpected: %w", err)
+		}
+		for _, e := range []storage.Entry{
+			{Key: key("verification", id[:]), Value: value[:verificationSize]},
+			{Key: key("deadline", now, id[:]), Value: value[:2]},
+			{Key: key("message", now, id[:8]), Value: value[:messageSize]},
+			{Key: key("open", now, id[:8]), Value: value[:2]},
+		} {
+			if err := tx.Put(e.Key, e.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func bareStore(b *testing.B) *bolt.Store {
+	b.Helper()
+	s, err := bolt.Open(bolt.Options{Path: filepath.Join(b.TempDir(), "bare.db"), Daemon: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// BenchmarkAccept: accepted verifications, each durable, over 64 connections,
+// against the bare group commit of as many keys by 64 goroutines, in turn.
+// ratio is the share of the bare rate.
+func BenchmarkAccept(b *testing.B) {
+	const connections, rounds = 64, 5
+	d, bare := newBenchDaemon(b, sim.Fixed(time.Second)), bareStore(b)
+	clients := make([]*starter, connections)
+	for i := range clients {
+		clients[i] = d.connect(b)
+	}
+	value := make([]byte, 1024)
+	_, _ = rand.Read(value)
+	startAll(b, clients, 0, 2000) // warm
+	n := max(b.N/rounds, connections)
+	var ours, theirs time.Duration
+	var ratios []float64
+	for round := range rounds {
+		took := startAll(b, clients, (round+1)*n+2000, n)
+		var next atomic.Int64
+		var wg sync.WaitGroup
+		began := time.Now()
+		for range connections {
+			wg.Go(func() {
+				for next.Add(1) <= int64(n) {
+					if err := bareStart(b.Context(), bare, value); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+		bareTook := time.Since(began)
+		ours, theirs = ours+took, theirs+bareTook
+		ratios = append(ratios, bareTook.Seconds()/took.Seconds())
+	}
+	slices.Sort(ratios)
+	total := float64(n * rounds)
+	b.ReportMetric(total/ours.Seconds(), "starts/s")
+	b.ReportMetric(total/theirs.Seconds(), "bare/s")
+	b.ReportMetric(ratios[len(ratios)/2], "ratio")
+}
+
+// BenchmarkIdle: from the HTTP request to AT+CMGS on the wire, with nothing
+// else to do.
+func BenchmarkIdle(b *testing.B) {
+	d := newBenchDaemon(b, sim.Fixed(0))
+	d.plug(b)
+	c := d.connect(b)
+	took := make([]time.Duration, 0, b.N)
+	for i := range b.N {
+		began := time.Now()
+		if err := c.start(i); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, (<-d.submits).Sub(began))
+		d.idle(b, i+1)
+	}
+	reportQuantiles(b, took)
+}
+
+// plug plugs the modem in and waits until it is ready.
+func (d *benchDaemon) plug(b *testing.B) {
+	b.Helper()
+	if err := d.modem.Open(d.link); err != nil {
+		b.Fatal(err)
+	}
+	waitFor(b, "the modem to be ready", func() bool {
+		resp, err := http.Get(d.url + "/readyz")
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		return resp.StatusCode == http.StatusOK
+	})
+}
+
+// idle waits until the n-th message is reported on and what follows is over.
+func (d *benchDaemon) idle(b *testing.B, n int) {
+	b.Helper()
+	waitFor(b, "the report", func() bool { return d.reported.Load() >= int64(n) })
+	time.Sleep(20 * time.Millisecond) // not measured
+}
+
+func waitFor(b *testing.B, what string, done func() bool) {
+	b.Helper()
+	deadline := time.Now().Add(4 * time.Minute)
+	for !done() {
+		if time.Now().After(deadline) {
+			b.Fatalf("waited in vain for %s", what)
+		}
+		time.Sleep(2 * time.Millisecond) // not measured
+	}
+}
+
+func reportQuantiles(b *testing.B, took []time.Duration) {
+	b.Helper()
+	slices.Sort(took)
+	at := func(q float64) float64 {
+		return took[min(int(q*float64(len(took))), len(took)-1)].Seconds() * 1000
+	}
+	b.ReportMetric(at(.5), "ms-median")
+	b.ReportMetric(at(.99), "ms-p99")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkGap: from one AT+CMGS to the next with work waiting and no air
+// time, against a bare loop on the same simulated modem, and against bare
+// commits of as many keys by one goroutine. ratio is what the gateway adds to
+// the bare loop, in bare commits.
+func BenchmarkGap(b *testing.B) {
+	n := max(b.N, 100)
+	d, bare := newBenchDaemon(b, sim.Fixed(0)), bareStore(b)
+	clients := make([]*starter, 16)
+	for i := range clients {
+		clients[i] = d.connect(b)
+	}
+	startAll(b, clients, 0, n)
+	d.plug(b)
+	at := make([]time.Time, 0, n)
+	for range n {
+		at = append(at, <-d.submits)
+	}
+	d.idle(b, n)
+	gaps := make([]time.Duration, 0, n)
+	for i := range at[1:] {
+		gaps = append(gaps, at[i+1].Sub(at[i]))
+	}
+	if err := d.life.stop(10 * time.Second); err != nil {
+		b.Fatal(err)
+	}
+	loop := bareLoop(b, d.link, n)
+	value := make([]byte, messageSize)
+	commits := make([]time.Duration, 0, n)
+	for i := range n {
+		began := time.Now()
+		if err := bareGap(b.Context(), bare, i, value); err != nil {
+			b.Fatal(err)
+		}
+		commits = append(commits, time.Since(began))
+	}
+	gap, loopGap, commit := median(gaps), median(loop), median(commits)
+	b.ReportMetric(gap*1000, "ms-gap")
+	b.ReportMetric(loopGap*1000, "ms-bare-loop")
+	b.ReportMetric(commit*1000, "ms-bare-commit")
+	b.ReportMetric((gap-loopGap)/commit, "ratio")
+	b.ReportMetric(1/gap, "messages/s")
+	b.ReportMetric(0, "ns/op")
+}
+
+// bareGap commits what lies between two messages: the settled one, what report
+// matching and the day's count keep of it, the one that begins, and the lease
+// of the one after; and it reads the reports that are held.
+func bareGap(ctx context.Context, s *bolt.Store, n int, value []byte) error {
+	key := func(table string, i int) []byte {
+		return binary.BigEndian.AppendUint64([]byte(table+"/"), uint64(i)) //nolint:gosec // counts up from 0
+	}
+	var sibling [16]byte
+	_, _ = rand.Read(sibling[:])
+	return s.Update(ctx, func(tx storage.Tx) error {
+		if _, err := tx.Scan([]byte("held/"), []byte("held0"), 16); err != nil {
+			return err
+		}
+		for _, e := range []storage.Entry{
+			{Key: key("message", n), Value: value},
+			{Key: append([]byte("siblings/"), sibling[:]...), Value: value[:48]},
+			{Key: []byte("sentcount/today"), Value: value[:8]},
+			{Key: key("message", n+1), Value: value},
+			{Key: key("message", n+2), Value: value},
+		} {
+			if _, err := tx.Get(e.Key); err != nil && err != storage.ErrNotFound { //nolint:errorlint // the bare engine's own
+				return err
+			}
+			if err := tx.Put(e.Key, e.Value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// bareLoop sends n messages as fast as a plain loop can, and returns the times
+// from one AT+CMGS to the next.
+func bareLoop(b *testing.B, link string, n int) []time.Duration {
+	b.Helper()
+	const pdu = "0001000B913316325476F800000AE8329BFD4697D9EC37"
+	port, err := modem.Devices{}.Open(link)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = port.Close() }()
+	in := bufio.NewReader(port)
+	say := func(text, until string) {
+		if _, err := io.WriteString(port, text); err != nil {
+			b.Fatal(err)
+		}
+		for got := ""; !strings.HasSuffix(got, until); {
+			c, err := in.ReadByte()
+			if err != nil {
+				b.Fatal(err)
+			}
+			if got += string(c); strings.HasSuffix(got, "ERROR") {
+				b.Fatalf("%q was answered %q", text, got)
+			}
+		}
+	}
+	say("ATE0\r", "OK\r\n")
+	say("AT+CMGF=0\r", "OK\r\n")
+	say("AT+CNMI=2,0,0,0,0\r", "OK\r\n")
+	took := make([]time.Duration, 0, n)
+	for range n {
+		began := time.Now()
+		say(fmt.Sprintf("AT+CMGS=%d\r", len(pdu)/2-1), "> ")
+		say(pdu+"\x1a", "OK\r\n")
+		took = append(took, time.Since(began))
+	}
+	return took
+}
+
+// median is in seconds.
+func median(took []time.Duration) float64 {
+	slices.Sort(took)
+	return took[len(took)/2].Seconds()
+}
