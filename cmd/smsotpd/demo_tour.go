@@ -61,8 +61,8 @@ func (t *demoTour) start(ctx context.Context, c *client) (api.Verification, erro
 	if err := c.call(ctx, http.MethodPost, "/v1/verifications", api.Start{To: t.number}, &v); err != nil {
 		return v, err
 	}
-	t.more("POST /v1/verifications → %s, valid for %v, %d checks; message %s",
-		v.Status, v.ExpiresAt.Sub(v.CreatedAt).Round(time.Second), v.ChecksLeft, v.Message.Status)
+	t.more("POST /v1/verifications → %s, valid for %.0f minutes, %d checks; message %s",
+		v.Status, v.ExpiresAt.Sub(v.CreatedAt).Minutes(), v.ChecksLeft, v.Message.Status)
 	t.more("The reply shows the number as %s. Everything is on disk by now.", v.To)
 	return v, nil
 }

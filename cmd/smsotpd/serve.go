@@ -84,6 +84,7 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 			}
 		}
 	})
+	log.Info("started", "version", buildVersion(), "address", d.url, "modems", len(config.Modems), "regions", config.AllowRegions)
 	if _, err := fmt.Fprintf(p.stdout, "listening on %s\n", d.url); err != nil {
 		log.Warn("the address could not be printed", "error", err)
 	}

@@ -8,12 +8,10 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"smsotpd/gateway"
 	"smsotpd/gateway/guard"
-	"smsotpd/gateway/text"
 )
 
 // The two ways to resend, as the file names them.
@@ -86,45 +84,33 @@ func address(key, value string) error {
 	return nil
 }
 
-// validName tells whether name is 1 to 64 of a-z, 0-9, "_", "." and "-".
-func validName(name string) bool {
-	strange := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && !strings.ContainsRune("_.-", r)
-	}
-	return name != "" && len(name) <= 64 && !strings.ContainsFunc(name, strange)
-}
-
 // services are the configured services, the default one always among them.
 func (c Config) services() ([]gateway.Service, error) {
-	byName := map[string]gateway.Service{}
 	standard := gateway.DefaultService()
-	byName[standard.Name] = standard
+	byName := map[string]gateway.Service{standard.Name: standard}
 	var errs []error
 	for name, table := range c.Services {
-		path := "service." + name
-		if !validName(name) {
-			errs = append(errs, fmt.Errorf("%s: a name is 1 to 64 of a-z, 0-9, _, . and -", path))
-			continue
-		}
 		service, err := table.apply(standard)
 		if err != nil {
-			errs = append(errs, at(path, err))
-			continue
+			errs = append(errs, at("service."+name, err))
 		}
 		service.Name = name
 		byName[name] = service
 	}
-	standard = byName[standard.Name]
 	if c.Brand != "" {
-		if standard.Brand != "" && standard.Brand != c.Brand {
-			errs = append(errs, fmt.Errorf("brand and service.%s.brand differ; set one", standard.Name))
+		s := byName[standard.Name]
+		if s.Brand != "" && s.Brand != c.Brand {
+			errs = append(errs, fmt.Errorf("brand and service.%s.brand differ; set one", s.Name))
 		}
-		standard.Brand = c.Brand
-		byName[standard.Name] = standard
+		s.Brand = c.Brand
+		byName[s.Name] = s
 	}
 	services := make([]gateway.Service, 0, len(byName))
 	for _, name := range slices.Sorted(maps.Keys(byName)) {
 		services = append(services, byName[name])
+		if err := byName[name].Validate(); err != nil {
+			errs = append(errs, at("service."+name, err))
+		}
 	}
 	return services, errors.Join(errs...)
 }
@@ -144,24 +130,11 @@ func (t ServiceConfig) apply(base gateway.Service) (gateway.Service, error) {
 	if t.Cooldowns != nil {
 		s.Verification.Cooldowns = t.Cooldowns
 	}
-	var errs []error
 	if t.Resend != nil {
-		errs = append(errs, oneOf("resend", *t.Resend, resendSameCode, resendNewCode))
 		s.Verification.NewCode = *t.Resend == resendNewCode
+		return s, oneOf("resend", *t.Resend, resendSameCode, resendNewCode)
 	}
-	if len(s.Purposes) == 0 {
-		errs = append(errs, errors.New("purposes must name at least one"))
-	}
-	for _, purpose := range s.Purposes {
-		if !validName(purpose) {
-			errs = append(errs, errors.New("purposes: each is 1 to 64 of a-z, 0-9, _, . and -"))
-		}
-	}
-	errs = append(errs, s.Verification.Validate())
-	if _, err := text.New(text.Policy{Brand: s.Brand}); err != nil {
-		errs = append(errs, fmt.Errorf("brand: %w", err))
-	}
-	return s, errors.Join(errs...)
+	return s, nil
 }
 
 func set[T any](to, from *T) {

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/spf13/pflag"
+)
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]Size{
+		"0": 0, "512B": 512, "3KiB": 3 << 10, "16 MiB": 16 << 20, "4GiB": 4 << 30,
+	} {
+		var s Size
+		if err := s.Set(text); err != nil || s != want {
+			t.Errorf("%q: %d, %v", text, s, err)
+		}
+		var again Size
+		if err := again.Set(s.String()); err != nil || again != s {
+			t.Errorf("%q is written as %q", text, s.String())
+		}
+	}
+	for _, text := range []string{"", "4", "GiB", "-1GiB", "1.5GiB", "4GB", "9999999999GiB", "4gib"} {
+		var s Size
+		if err := s.Set(text); err == nil {
+			t.Errorf("%q was taken for %d", text, s)
+		}
+	}
+}
+
+// Every option can be given in each of the ways, under one name.
+func TestEveryOptionIsAFlag(t *testing.T) {
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addOptions(flags)
+	for _, field := range optionFields() {
+		name := flagName(field.Tag.Get("koanf"))
+		if flags.Lookup(name) == nil {
+			t.Errorf("%s has no flag: its type %v is not known", name, field.Type)
+		}
+		if back := optionKey(name); back != field.Tag.Get("koanf") {
+			t.Errorf("%s comes back as %s", name, back)
+		}
+	}
+	if config, _, err := loadConfig(flags); err != nil || config.Listen != "127.0.0.1:8080" || config.MaxStoreSize != 4<<30 {
+		t.Errorf("the defaults are %+v, %v", config, err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`log_level = "info"`)
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addOptions(flags)
+	if err := flags.Parse([]string{"--config", path}); err != nil {
+		t.Fatal(err)
+	}
+	config, _, err := loadConfig(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	level := new(slog.LevelVar)
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+
+	write("log_level = \"debug\"\nlisten = \"127.0.0.1:9\"")
+	config = reload(config, flags, level, log)
+	if level.Level() != slog.LevelDebug {
+		t.Error("the log level was not applied")
+	}
+	if config.Listen != "127.0.0.1:8080" {
+		t.Error("the address in force can't have changed")
+	}
+	fresh, _, err := loadConfig(flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if keys := differences(config, fresh); !slices.Equal(keys, []string{"listen"}) {
+		t.Errorf("needs a restart: %v", keys)
+	}
+
+	write(`log_level = "loud"`)
+	if again := reload(config, flags, level, log); again.LogLevel != "debug" || level.Level() != slog.LevelDebug {
+		t.Error("a wrong configuration changed something")
+	}
+}
