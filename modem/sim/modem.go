@@ -184,6 +184,17 @@ func (m *Modem) Plug(link string) error {
 	return nil
 }
 
+// Reboot starts the modem anew, as AT+CFUN=1,1 does.
+func (m *Modem) Reboot() error {
+	m.mu.Lock()
+	defer m.unlock()
+	if !m.powered {
+		return ErrUnplugged
+	}
+	m.restart()
+	return nil
+}
+
 // Open is Plug for a modem that had power all the time: it stays as it is.
 func (m *Modem) Open(link string) error {
 	m.mu.Lock()

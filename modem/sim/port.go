@@ -8,7 +8,7 @@ import (
 
 // maxPending is how many bytes wait for a client that doesn't read; what comes
 // on top is lost, as when a modem's own buffer is full.
-const maxPending = 64 << 10
+const maxPending = 1 << 20
 
 // blocker is a stream that can make its client's writes block at once, as a
 // modem that takes nothing any more does by flow control.

@@ -93,7 +93,13 @@ func (m *Modem) simRefuses(c command) (outcome, bool) {
 	return m.cme(cme), true
 }
 
-// setSIMPresent inserts or takes out the SIM.
+// SetSIMPresent inserts the SIM or takes it out.
+func (m *Modem) SetSIMPresent(present bool) {
+	m.mu.Lock()
+	defer m.unlock()
+	m.setSIMPresent(present)
+}
+
 func (m *Modem) setSIMPresent(present bool) {
 	m.sim.present = present
 	m.sim.removePIN()

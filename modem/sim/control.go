@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+)
+
+const controlHelp = `commands, with modems counted from 0:
+  list                      the modems and their ports
+  unplug N                  take modem N away
+  plug N [PATH]             bring it back, perhaps under another path
+  reboot N                  start it anew
+  in N NUMBER TEXT          send it a message from NUMBER
+  network N on|off|STAT     register it, lose the network, or <stat> of AT+CREG
+  sim N in|out              put the SIM in, take it out
+  fault [KEY = VALUE, …]    add a fault, as in a script: fault on = "payload", do = "hang", for = "90s"
+  clear N                   forget the faults of modem N
+  violations                what clients did against the protocol
+  help                      this
+  quit                      stop the simulator
+`
+
+// errQuit ends the simulator by its own command.
+var errQuit = errors.New("sim: quit")
+
+// control carries out the commands read from in, until it ends or one of them
+// is quit; what they answer goes to say.
+func (n *Network) control(ctx context.Context, in io.Reader, say func(string)) error {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() && ctx.Err() == nil {
+		reply, err := n.Command(lines.Text())
+		switch {
+		case errors.Is(err, errQuit):
+			return err
+		case err != nil:
+			say(strings.TrimPrefix(err.Error(), "sim: ") + "\n")
+		case reply != "":
+			say(reply)
+		}
+	}
+	return lines.Err()
+}
+
+// Command carries out one line of live control ("help" tells which there are)
+// and returns what there is to say.
+func (n *Network) Command(line string) (string, error) {
+	verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+	rest = strings.TrimSpace(rest)
+	switch verb {
+	case "":
+		return "", nil
+	case "help":
+		return controlHelp, nil
+	case "quit":
+		return "", errQuit
+	case "list":
+		return n.describe(), nil
+	case "violations":
+		return n.describeViolations(), nil
+	case "fault":
+		return "", n.addFaults(rest)
+	}
+	index, rest, _ := strings.Cut(rest, " ")
+	i, err := strconv.Atoi(index)
+	if modems := n.Modems(); err == nil && i >= 0 && i < len(modems) {
+		return "", modems[i].command(verb, strings.TrimSpace(rest))
+	}
+	return "", fmt.Errorf("sim: %q needs the number of a modem; try help", verb)
+}
+
+func (n *Network) addFaults(inline string) error {
+	f, err := ParseFault(inline)
+	if err != nil {
+		return err
+	}
+	for _, m := range n.Modems() {
+		if err := m.AddFault(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Modem) command(verb, rest string) error {
+	switch verb {
+	case "unplug":
+		m.Unplug()
+	case "plug":
+		if rest == "" {
+			rest = m.Link()
+		}
+		return m.Plug(rest)
+	case "reboot":
+		return m.Reboot()
+	case "in":
+		from, text, _ := strings.Cut(rest, " ")
+		if from == "" || text == "" {
+			return errors.New("sim: in N NUMBER TEXT")
+		}
+		m.Receive(from, text)
+	case "network":
+		return m.networkCommand(rest)
+	case "sim":
+		if rest != "in" && rest != "out" {
+			return errors.New("sim: sim N in|out")
+		}
+		m.SetSIMPresent(rest == "in")
+	case "clear":
+		m.ClearFaults()
+	default:
+		return fmt.Errorf("sim: no command %q; try help", verb)
+	}
+	return nil
+}
+
+func (m *Modem) networkCommand(what string) error {
+	stat, err := strconv.Atoi(what)
+	switch {
+	case what == "on":
+		stat = 1
+	case what == "off":
+		stat = 2
+	case err != nil || stat < 0 || stat > 10:
+		return errors.New("sim: network N on|off|STAT")
+	}
+	m.SetRegistration(stat)
+	return nil
+}
+
+func (n *Network) describe() string {
+	var s strings.Builder
+	for _, m := range n.Modems() {
+		m.mu.Lock()
+		state := "plugged in"
+		if !m.powered {
+			state = "unplugged"
+		}
+		fmt.Fprintf(&s, "modem %d at %s: %s, IMEI %s, IMSI %s, number %s, %s\n",
+			m.index, m.link, m.config.Profile.Name, m.config.IMEI, m.config.IMSI, m.config.Number, state)
+		m.mu.Unlock()
+	}
+	return s.String()
+}
+
+func (n *Network) describeViolations() string {
+	var s strings.Builder
+	for _, m := range n.Modems() {
+		for _, v := range m.Violations() {
+			fmt.Fprintf(&s, "%s modem %d: %s\n", v.At.Format("15:04:05.000"), v.Modem, v.Kind)
+		}
+	}
+	if s.Len() == 0 {
+		return "none\n"
+	}
+	return s.String()
+}
