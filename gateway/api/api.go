@@ -67,7 +67,7 @@ type Options struct {
 	MetricsPublic bool
 	// Registerer takes the API's own metrics; nil for none.
 	Registerer prometheus.Registerer
-	// Logger is slog.Default if nil.
+	// Logger may be nil: nothing is logged.
 	Logger *slog.Logger
 	// Version of the daemon, as /healthz and the document give it.
 	Version string
@@ -98,7 +98,7 @@ func New(o Options) (http.Handler, error) {
 		return nil, errors.New("api: Gateway and Auth are required")
 	}
 	if o.Logger == nil {
-		o.Logger = slog.Default()
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	a := &api{gateway: o.Gateway, auth: o.Auth, log: o.Logger, mux: http.NewServeMux()}
 

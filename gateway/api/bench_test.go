@@ -2,7 +2,6 @@ package api_test
 
 import (
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -17,7 +16,7 @@ const usualBody = `{"to":"+33612345678","service":"default","purpose":"login","l
 
 func benchmarkHandler(b *testing.B) http.Handler {
 	h, err := api.New(api.Options{
-		Gateway: newStub(), Auth: scopeKeys{}, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Gateway: newStub(), Auth: scopeKeys{}, Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		b.Fatal(err)
@@ -56,7 +55,7 @@ func BenchmarkServed(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	s := api.Server(benchmarkHandler(b), api.ServerOptions{Logger: slog.New(slog.DiscardHandler)})
+	s := api.Server(benchmarkHandler(b), api.ServerOptions{})
 	go func() { _ = s.Serve(api.Limit(listener, api.DefaultConnections)) }()
 	defer func() { _ = s.Close() }()
 	c := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64, MaxConnsPerHost: 64}}

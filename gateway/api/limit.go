@@ -18,7 +18,7 @@ const DefaultConnections = 1024
 // connections and send nothing, or send it slowly, push out one another and
 // not those who ask. If all are being served, the newcomer is closed.
 //
-// It must be served by a Server.
+// It must be served by a Server, with the ConnContext that it came with.
 func Limit(l net.Listener, connections int) net.Listener {
 	return &limitListener{Listener: l, max: connections, open: map[*limitedConn]struct{}{}}
 }

@@ -108,7 +108,7 @@ func TestMalformed(t *testing.T) {
 	all := newFixture(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := all.again(t)
+			f := all.again()
 			w := f.do(t, request{method: "POST", path: tt.path, body: tt.body})
 			p := problem(t, w)
 			if p.Status != tt.status || p.Code != tt.code || p.Field != tt.field {
@@ -148,7 +148,7 @@ func TestMalformedHeaders(t *testing.T) {
 	all := newFixture(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := all.again(t)
+			f := all.again()
 			p := problem(t, f.do(t, request{method: "POST", path: "/v1/verifications", body: startBody, header: tt.header}))
 			if p.Status != tt.status || p.Code != tt.code || p.Field != tt.field || len(f.calls) > 0 {
 				t.Errorf("got %d %s %q, calls %q", p.Status, p.Code, p.Field, f.calls)
@@ -190,7 +190,7 @@ func TestAuthentication(t *testing.T) {
 	all := newFixture(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := all.again(t)
+			f := all.again()
 			// The body is malformed where the key is refused: who asks is
 			// settled first.
 			body := `{"to":`
@@ -234,7 +234,7 @@ func TestScopes(t *testing.T) {
 	for _, route := range routes {
 		for _, scope := range strings.Split(everyScope, "+") {
 			t.Run(route.method+route.path+" "+scope, func(t *testing.T) {
-				f := all.again(t)
+				f := all.again()
 				route.key = scope
 				w := f.do(t, route.request)
 				if strings.Contains(route.scopes, scope) {
@@ -292,7 +292,7 @@ func TestNoSuchRoute(t *testing.T) {
 	all := newFixture(t)
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.path, func(t *testing.T) {
-			f := all.again(t)
+			f := all.again()
 			w := f.do(t, request{method: tt.method, path: tt.path})
 			if p := problem(t, w); p.Status != tt.status || w.Header().Get("Allow") != tt.allow || len(f.calls) > 0 {
 				t.Errorf("status %d, Allow %q", w.Code, w.Header().Get("Allow"))
@@ -332,7 +332,7 @@ func TestKinds(t *testing.T) {
 	all := newFixture(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := all.again(t)
+			f := all.again()
 			f.err = tt.err
 			w := f.do(t, request{method: "POST", path: "/v1/verifications/x/resend"})
 			if tt.status == 400 || tt.status == 403 {

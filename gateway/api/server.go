@@ -1,7 +1,9 @@
 package api
 
 import (
+	"bytes"
 	"context"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,7 +23,7 @@ const (
 
 // ServerOptions of Server.
 type ServerOptions struct {
-	// Logger is slog.Default if nil.
+	// Logger may be nil: nothing is logged.
 	Logger *slog.Logger
 	// Peer says whom a new connection comes from without a key, as on the
 	// local socket; nil where every request needs a key. Where it returns an
@@ -33,7 +35,7 @@ type ServerOptions struct {
 // listener made by Limit.
 func Server(handler http.Handler, o ServerOptions) *http.Server {
 	if o.Logger == nil {
-		o.Logger = slog.Default()
+		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &http.Server{
 		Handler:                      busy(handler),
@@ -43,8 +45,7 @@ func Server(handler http.Handler, o ServerOptions) *http.Server {
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
 		DisableGeneralOptionsHandler: true,
-		// What net/http has to say names peers by their address.
-		ErrorLog: slog.NewLogLogger(o.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:                     log.New(serverLog{o.Logger}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			ctx, c = withConn(ctx, c)
 			if o.Peer == nil {
@@ -58,4 +59,20 @@ func Server(handler http.Handler, o ServerOptions) *http.Server {
 			return WithPrincipal(ctx, p)
 		},
 	}
+}
+
+// serverLog passes on what net/http has to say, but for the lines that name a
+// peer's address or hold a panic's value.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	switch {
+	case bytes.HasPrefix(line, []byte("http: panic serving")):
+		l.log.Error("a request panicked outside of the API")
+	case bytes.HasPrefix(line, []byte("http: TLS handshake error")):
+		l.log.Debug("a TLS handshake failed")
+	default:
+		l.log.Warn("HTTP server", "message", string(bytes.TrimSpace(line)))
+	}
+	return len(line), nil
 }

@@ -2,8 +2,8 @@ package api_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,13 +11,12 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
-	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/api"
 )
@@ -97,9 +96,6 @@ func (c *client) closed() bool {
 // serve runs a server in a bubble of fake time.
 func serve(t *testing.T, h http.Handler, connections int, o api.ServerOptions) *pipes {
 	p := newPipes()
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
-	}
 	s := api.Server(h, o)
 	done := make(chan struct{})
 	go func() {
@@ -174,109 +170,6 @@ func TestLargeBodyIsNotAwaited(t *testing.T) {
 	})
 }
 
-// At the limit, those who have waited longest without asking anything make
-// room, then those who are idle; never one whose request is under way.
-func TestLimit(t *testing.T) {
-	f := newFixture(t)
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		f.during = func(context.Context) { <-release }
-		p := serve(t, f.handler, 4, api.ServerOptions{})
-		dial := func(sent string) *client {
-			<-time.After(time.Millisecond) // each begins at a time of its own
-			c := p.dial(t)
-			c.send(sent)
-			synctest.Wait()
-			return c
-		}
-		underWay := "GET /v1/modems HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer read\r\n\r\n"
-		idle := dial(wholeRequest)
-		idle.reply()
-		busy := dial(underWay)
-		slow1, slow2 := dial("GET /healthz"), dial("")
-
-		newcomer := dial(wholeRequest)
-		if got := newcomer.reply().StatusCode; got != http.StatusOK {
-			t.Errorf("newcomer: status %d", got)
-		}
-		if !slow1.closed() || slow2.closed() || idle.closed() {
-			t.Error("not the one that waited longest made room")
-		}
-		busy2 := dial(underWay)
-		if !slow2.closed() || idle.closed() {
-			t.Error("an idle one made room before one that never asked")
-		}
-		busy3 := dial(underWay)
-		busy4 := dial(underWay)
-		if !idle.closed() || !newcomer.closed() {
-			t.Error("the idle ones made no room")
-		}
-		if refused := dial(""); !refused.closed() {
-			t.Error("one more was let in than the limit")
-		}
-		close(release)
-		for _, c := range []*client{busy, busy2, busy3, busy4} {
-			if got := c.reply().StatusCode; got != http.StatusOK {
-				t.Errorf("under way: status %d", got)
-			}
-		}
-	})
-}
-
-// Closed connections are no longer counted.
-func TestLimitForgets(t *testing.T) {
-	f := newFixture(t)
-	synctest.Test(t, func(t *testing.T) {
-		p := serve(t, f.handler, 2, api.ServerOptions{})
-		waiting := p.dial(t)
-		for range 10 {
-			c := p.dial(t)
-			c.send(wholeRequest)
-			c.reply()
-			_ = c.conn.Close()
-			synctest.Wait()
-		}
-		if waiting.closed() {
-			t.Error("a connection was closed although there was room")
-		}
-	})
-}
-
-// However many connections say nothing, those who ask are answered.
-func TestSilentCrowd(t *testing.T) {
-	f := newFixture(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := api.Server(f.handler, api.ServerOptions{Logger: slog.New(slog.DiscardHandler)})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = s.Serve(api.Limit(listener, 16))
-	}()
-	defer func() {
-		_ = s.Close()
-		<-done
-	}()
-	for range 200 {
-		c, err := net.Dial("tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		_, _ = io.WriteString(c, "GET /healthz HTTP/1.1\r\nX-Slow: ")
-	}
-	for range 20 {
-		fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		r, err := fresh.Get("http://" + listener.Addr().String() + "/healthz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = r.Body.Close()
-	}
-}
-
 // A peer of the local socket needs no key; one that presents a key is the
 // key's; one that is not known needs a key.
 func TestLocalPeer(t *testing.T) {
@@ -308,7 +201,7 @@ func TestLocalPeer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := api.Server(f.handler, api.ServerOptions{Peer: tt.peer, Logger: slog.New(slog.DiscardHandler)})
+			s := api.Server(f.handler, api.ServerOptions{Peer: tt.peer})
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
@@ -338,127 +231,31 @@ func TestLocalPeer(t *testing.T) {
 	}
 }
 
-// An operation that the gateway does not take up gets its answer before the
-// server's write time-out.
-func TestHandlingTime(t *testing.T) {
-	f := newFixture(t)
+// What net/http logs holds no panic's value and no peer's address.
+func TestServerLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f.during = func(ctx context.Context) {
-			<-ctx.Done()
-			f.err = ctx.Err()
+		var log bytes.Buffer
+		p := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/panic" {
+				panic("no row for " + someNumber)
+			}
+			w.WriteHeader(http.StatusOK)
+			w.WriteHeader(http.StatusAccepted)
+		}), 10, api.ServerOptions{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		c := p.dial(t)
+		c.send(wholeRequest)
+		c.reply()
+		c.send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n")
+		if !c.closed() {
+			t.Error("a panic was answered")
 		}
-		began := time.Now()
-		p := problem(t, f.do(t, request{method: "POST", path: "/v1/verifications", body: startBody}))
-		if took := time.Since(began); p.Code != "overloaded" || took != 10*time.Second {
-			t.Errorf("%s after %v", p.Code, took)
+		if strings.Contains(log.String(), someNumber) || strings.Contains(log.String(), "pipe") {
+			t.Errorf("logged %s", &log)
+		}
+		for _, want := range []string{"level=ERROR", "level=WARN", "superfluous"} {
+			if !strings.Contains(log.String(), want) {
+				t.Errorf("%s is missing: %s", want, &log)
+			}
 		}
 	})
-}
-
-// Whoever asks whether the gateway is ready, and however often, it is found
-// out at most once a second.
-func TestReadiness(t *testing.T) {
-	f := newFixture(t)
-	synctest.Test(t, func(t *testing.T) {
-		asked := func() int { return len(f.calls) }
-		get := func() (int, string) {
-			w := f.do(t, request{method: "GET", path: "/readyz", key: "-"})
-			return w.Code, w.Body.String()
-		}
-		var all sync.WaitGroup
-		for range 50 {
-			all.Go(func() { get() })
-		}
-		all.Wait()
-		if asked() != 1 {
-			t.Errorf("asked %d times at once", asked())
-		}
-		if status, body := get(); status != 200 || body != `{"ready":true,"reasons":[]}` {
-			t.Errorf("%d %s", status, body)
-		}
-		f.readiness = gateway.Readiness{Reasons: []string{"no modem is ready"}}
-		<-time.After(time.Second)
-		if status, body := get(); status != 503 || body != `{"ready":false,"reasons":["no modem is ready"]}` {
-			t.Errorf("%d %s", status, body)
-		}
-		f.readiness = gateway.Readiness{Ready: true}
-		<-time.After(time.Second)
-		if status, _ := get(); status != 200 || asked() != 3 {
-			t.Errorf("%d, asked %d times", status, asked())
-		}
-	})
-}
-
-// One who leaves while the answer is being found out doesn't spoil it.
-func TestReadinessOutlivesTheAsker(t *testing.T) {
-	f := newFixture(t)
-	f.during = func(ctx context.Context) { f.readiness.Ready = ctx.Err() == nil }
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	r := request{method: "GET", path: "/readyz"}.build().WithContext(ctx)
-	f.handler.ServeHTTP(discard{}, r)
-	if w := f.do(t, request{method: "GET", path: "/readyz"}); w.Code != http.StatusOK {
-		t.Errorf("status %d", w.Code)
-	}
-}
-
-// discard is a ResponseWriter of one who has left.
-type discard struct{}
-
-func (discard) Header() http.Header         { return http.Header{} }
-func (discard) Write(p []byte) (int, error) { return 0, io.ErrClosedPipe }
-func (discard) WriteHeader(int)             {}
-
-// BenchmarkSlowHeaders tells how long others wait while 1,000 clients send
-// their headers byte by byte.
-func BenchmarkSlowHeaders(b *testing.B) {
-	f := newFixture(b)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := api.Server(f.handler, api.ServerOptions{Logger: slog.New(slog.DiscardHandler)})
-	go func() { _ = s.Serve(api.Limit(listener, api.DefaultConnections)) }()
-	defer func() { _ = s.Close() }()
-	address := listener.Addr().String()
-
-	ctx, cancel := context.WithCancel(b.Context())
-	var crowd sync.WaitGroup
-	for range 1000 {
-		crowd.Go(func() { drip(ctx, address) })
-	}
-	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	var waits []time.Duration
-	for b.Loop() {
-		began := time.Now()
-		r, err := fresh.Get("http://" + address + "/healthz")
-		if err != nil {
-			b.Fatal(err)
-		}
-		_ = json.NewDecoder(r.Body).Decode(&struct{}{})
-		_ = r.Body.Close()
-		waits = append(waits, time.Since(began))
-	}
-	slices.Sort(waits)
-	b.ReportMetric(float64(waits[len(waits)*99/100].Microseconds())/1000, "p99-ms")
-	cancel()
-	crowd.Wait()
-}
-
-// drip sends headers a byte each 100 ms over connection after connection.
-func drip(ctx context.Context, address string) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			return
-		}
-		_, err = io.WriteString(c, "GET / HTTP/1.1\r\nX: ")
-		for err == nil && ctx.Err() == nil {
-			<-tick.C
-			_, err = io.WriteString(c, "x")
-		}
-		_ = c.Close()
-	}
 }
