@@ -22,10 +22,10 @@ type worker struct {
 
 	// Owned by run.
 	lost      identity          // the modem that was last here
-	neighbors map[string]string // what stood beside path when it was last opened
-	rejected  map[string]string // neighbours that were no modem of ours
-	mutes     int               // sessions in a row that found the modem mute
-	resetAt   time.Time         // when the modem was last reset
+	neighbors map[string]string // what stood beside path when it was last ready
+	rejected  map[string]stranger
+	mutes     int       // sessions in a row that found the modem mute
+	resetAt   time.Time // when the modem was last reset
 	parked    restOrder
 	owed      time.Time // until when the answer of a message may come late
 	seenLate  int64     // late answers that this session had when it timed out
@@ -33,6 +33,12 @@ type worker struct {
 
 	mu     sync.Mutex
 	status Status // guarded by mu
+}
+
+// stranger is a neighbouring port that was looked at and is not ours.
+type stranger struct {
+	id    string // by Opener.Lookup
+	until time.Time
 }
 
 const (
@@ -53,7 +59,7 @@ func newWorker(p *Pool, path, name string, explicit bool) *worker {
 		explicit: explicit,
 		log:      p.cfg.Logger.With("modem", name),
 		incoming: newIncoming(p.cfg.OnReport, p.cfg.OnInbound),
-		rejected: make(map[string]string),
+		rejected: make(map[string]stranger),
 		status:   Status{Name: name, State: Starting, Port: path, Since: time.Now()},
 	}
 }
@@ -159,7 +165,8 @@ func (w *worker) neighbor() string {
 		return ""
 	}
 	for path, id := range w.siblings() {
-		if id != "" && w.neighbors[path] != id && w.rejected[path] != id {
+		r := w.rejected[path]
+		if id != "" && w.neighbors[path] != id && r.id != id && time.Now().After(r.until) {
 			return path
 		}
 	}
@@ -178,7 +185,6 @@ func (w *worker) serve(ctx context.Context, path string) error {
 		return err
 	}
 	w.set(func(s *Status) { s.State, s.Reason = Starting, "" })
-	w.neighbors = w.siblings()
 	s := newSession(port, w.pool.cfg.Timeouts, w.log, w.incoming)
 	defer func() { <-s.wire.Done() }()
 	defer w.pool.registry.release(w)
@@ -191,13 +197,17 @@ func (w *worker) serve(ctx context.Context, path string) error {
 		err := w.prepare(ctx, s, path)
 		if err == nil {
 			w.lost, w.mutes, w.proven = s.identity(), 0, true
+			w.neighbors = w.siblings()
 			err = w.operate(ctx, s)
 		}
 		switch {
 		case errors.Is(err, errSuspect), errors.Is(err, errParked):
 			continue
 		case errors.Is(err, errStranger):
-			w.rejected[path] = w.pool.cfg.Opener.Lookup(path)
+			w.rejected[path] = stranger{
+				id:    w.pool.cfg.Opener.Lookup(path),
+				until: time.Now().Add(w.pool.cfg.Timeouts.Retry),
+			}
 		case errors.Is(err, errMute):
 			w.revive(ctx, s)
 		}

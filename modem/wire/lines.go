@@ -181,7 +181,7 @@ func (w *Wire) unsolicited(line []byte) {
 		}
 		w.sign(Restarted)
 	case Settled:
-		if w.cmd.phase == committed {
+		if w.cmd.phase == writing || w.cmd.phase == committed {
 			w.startTimer(min(w.opts.SettledTimeout, time.Until(w.cmd.until)))
 		}
 		w.sign(Settled)
