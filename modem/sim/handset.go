@@ -8,7 +8,7 @@ import (
 
 // Handset is the phone behind one number and what it has received.
 type Handset struct {
-	number string
+	asked bool // guarded by the network
 
 	mu       sync.Mutex
 	received []Message
@@ -20,13 +20,28 @@ type Handset struct {
 const maxInbox = 1000
 
 // Handset is the phone with the given number, "+" and digits.
-func (n *Network) Handset(number string) *Handset {
+func (n *Network) Handset(number string) *Handset { return n.phone(number, true) }
+
+// phone finds or makes a handset. Of those that nobody asked for only so many
+// are kept, so that a long run over many numbers does not fill the memory.
+func (n *Network) phone(number string, asked bool) *Handset {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.handsets[number]
 	if h == nil {
-		h = &Handset{number: number, changed: make(chan struct{})}
+		h = &Handset{changed: make(chan struct{})}
 		n.handsets[number] = h
+		if !asked {
+			n.passing = append(n.passing, number)
+		}
+	}
+	h.asked = h.asked || asked
+	if len(n.passing) > n.config.Keep {
+		oldest := n.passing[0]
+		n.passing = n.passing[1:]
+		if !n.handsets[oldest].asked {
+			delete(n.handsets, oldest)
+		}
 	}
 	return h
 }

@@ -203,8 +203,15 @@ func (m *Modem) receive(in incoming, batch int) {
 		ready = m.shuffled(in, batch)
 	}
 	m.waiting = append(m.waiting, ready...)
+	if over := len(m.waiting) - maxWaiting; over > 0 {
+		m.waiting = append([]incoming(nil), m.waiting[over:]...)
+	}
 	m.pump()
 }
+
+// maxWaiting is how many messages the service centre keeps for one modem; the
+// oldest are lost.
+const maxWaiting = 10_000
 
 // pump hands over what waits, in order, as far as the modem can take it. The
 // service centre forgets nothing: what a modem can't take (no power, no

@@ -1,10 +1,3 @@
-// Package sim is a simulated modem with its SIM, the network, service centre
-// and handsets around it. It serves operators who try the daemon without
-// hardware, and tests.
-//
-// It knows ITU-T V.250, 3GPP TS 27.007, 27.005, 23.040 and 23.038, from their
-// texts alone: it shares no code with the driver, so that what one gets wrong
-// the other shows.
 package sim
 
 import (

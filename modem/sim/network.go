@@ -19,7 +19,8 @@ type NetworkConfig struct {
 	Report Delay
 	// Seed makes the drawn times repeatable.
 	Seed uint64
-	// Keep is how many messages Messages remembers; default 10,000.
+	// Keep is how many messages Messages remembers, and how many handsets
+	// that nobody has asked for; default 10,000.
 	Keep int
 	// OnMessage is called once for each message that the network takes,
 	// before the modem answers. It must return soon and not call back.
@@ -102,6 +103,7 @@ type Network struct {
 	log      []Message
 	total    int
 	handsets map[string]*Handset
+	passing  []string // numbers whose handset nobody has asked for, oldest first
 	closed   bool
 }
 
@@ -226,7 +228,7 @@ func (n *Network) deliver(msg Message) {
 	if closed {
 		return
 	}
-	n.Handset(msg.To).take(msg)
+	n.phone(msg.To, false).take(msg)
 	if n.config.OnDeliver != nil {
 		n.config.OnDeliver(msg)
 	}
