@@ -76,7 +76,7 @@ func (t *demoTour) receive(ctx context.Context, c *client, messageID string) (st
 	select {
 	case m := <-t.phone.delivered:
 		text = m.Text
-		t.say("%s", bubble(m))
+		t.show(m)
 	case <-ctx.Done():
 		return "", fmt.Errorf("no SMS came: %w", ctx.Err())
 	}
@@ -169,7 +169,7 @@ The reference of the API is at %[1]s/docs. Ctrl-C ends it all.
 		case <-ctx.Done():
 			return
 		case m := <-t.phone.delivered:
-			t.say("%s", bubble(m))
+			t.show(m)
 		}
 	}
 }
@@ -198,6 +198,15 @@ func (t *demoTour) say(format string, args ...any) {
 	fmt.Fprintf(t.out, format+"\n", args...)
 }
 
+// show draws a message as the phone shows it.
+func (t *demoTour) show(m sim.Message) {
+	t.say("")
+	for line := range strings.Lines(sim.Bubble(m)) {
+		t.more("%s", strings.TrimRight(line, "\n"))
+	}
+	t.say("")
+}
+
 // next begins a step of the story.
 func (t *demoTour) next(format string, args ...any) {
 	t.step++
@@ -206,42 +215,6 @@ func (t *demoTour) next(format string, args ...any) {
 
 // more tells more of the step.
 func (t *demoTour) more(format string, args ...any) { t.say("   "+format, args...) }
-
-// bubble draws a message as the phone shows it.
-func bubble(m sim.Message) string {
-	const width = 40
-	var b strings.Builder
-	line := strings.Repeat("─", width+2)
-	fmt.Fprintf(&b, "\n      %s\n     ╭%s╮\n", m.To, line)
-	for _, text := range wrap(m.Text, width) {
-		fmt.Fprintf(&b, "     │ %-*s │\n", width, text)
-	}
-	fmt.Fprintf(&b, "     ╰─╮╭%s╯\n       ╰╯\n", strings.Repeat("─", width-1))
-	return b.String()
-}
-
-// wrap breaks text into lines of at most width characters, at blanks where
-// there are any.
-func wrap(text string, width int) []string {
-	var lines []string
-	for line := range strings.Lines(text) {
-		var current []rune
-		for _, word := range strings.Fields(line) {
-			runes := []rune(word)
-			if len(current) > 0 && len(current)+1+len(runes) > width {
-				lines, current = append(lines, string(current)), nil
-			}
-			if len(current) > 0 {
-				current = append(current, ' ')
-			}
-			for current = append(current, runes...); len(current) > width; current = current[width:] {
-				lines = append(lines, string(current[:width]))
-			}
-		}
-		lines = append(lines, string(current))
-	}
-	return lines
-}
 
 // memoryPort opens a simulated modem in memory.
 type memoryPort struct{ modem *sim.Modem }

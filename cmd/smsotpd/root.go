@@ -120,6 +120,6 @@ func newLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
 		p.serveCommand(), p.demoCommand(), p.keysCommand(), p.modemsCommand(),
-		p.verifyCommand(), p.versionCommand(),
+		p.verifyCommand(), p.simCommand(), p.versionCommand(),
 	}
 }

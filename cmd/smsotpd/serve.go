@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -27,8 +28,14 @@ goes to stderr. SIGTERM and SIGINT stop it gracefully, a second one at once;
 nothing that was accepted is lost either way. SIGHUP reads the configuration
 again and applies the log level.
 
-Without --allow-region nothing is sent. Without --modem everything is accepted
-that can be, waits, and expires.`,
+Without --allow-region nothing is sent. Without --modem what is accepted waits
+and expires.
+
+The file that --config names is TOML. Its keys are the flags with underscores
+(state_dir, allow_region = ["FR"]); an unknown one is an error. Applications
+that share the gateway get tables of their own, [service.NAME], with these keys:
+brand, purposes, code_length, code_ttl, checks, cooldowns, resend ("same-code" or
+"new-code"), allow_weak_codes and alternative (another way than SMS is offered).`,
 		Example: `  smsotpd keys init --key-file /etc/smsotpd/master.key
   smsotpd serve --state-dir /var/lib/smsotpd --key-file /etc/smsotpd/master.key \
       --modem /dev/ttyUSB2 --allow-region FR,GB`,
@@ -71,7 +78,10 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 	log := newLogger(p.stderr, level, config.LogFormat)
 
 	d, err := startDaemon(ctx, config, modem.Devices{}, log)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return nil // told to stop before it had started
+	case err != nil:
 		return err
 	}
 	d.life.start("reload", func(ctx context.Context) error {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"smsotpd/modem/sim"
+)
+
+func (p *program) simCommand() *cobra.Command {
+	config := sim.Config{Stdin: p.stdin, Stdout: p.stdout}
+	var air, report string
+	cmd := &cobra.Command{
+		Use:   "sim --modems N --prefix PATH",
+		Short: "Simulate modems, their network and the phones on it",
+		Long: `Simulate modems on pseudo-terminals at PATH0, PATH1, …, with their SIMs, a
+network, and the phones on it, which show on stdout what they receive. A daemon
+or any other program uses them like real ones.
+
+Commands on stdin plug modems in and out, make messages arrive and more; type
+help. A --script makes faults happen; its form is in modem/sim/example.toml.
+--log appends a JSON line for each message. It holds numbers and texts, as
+stdout does: use made-up ones.`,
+		Example: `  smsotpd sim --modems 2 --prefix /tmp/modem
+  smsotpd serve --modem '/tmp/modem?' --state-dir state --key-file master.key --allow-region FR`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config.Prefix == "" {
+				return usagef("--prefix is needed: where the ports begin, such as /tmp/modem")
+			}
+			var err error
+			if config.Air, err = delay("air", air); err != nil {
+				return err
+			}
+			if config.Report, err = delay("report", report); err != nil {
+				return err
+			}
+			ctx, stop := stopSignals(cmd.Context())
+			defer stop()
+			return sim.Run(ctx, config)
+		},
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&config.Modems, "modems", 1, "how many")
+	flags.StringVar(&config.Prefix, "prefix", "", "beginning of their ports' paths")
+	flags.StringVar(&config.Profile, "profile", "", "kind of modem; generic if left out")
+	flags.StringVar(&config.PIN, "pin", "", "PIN that locks the SIMs; none if left out")
+	flags.StringVar(&config.LogPath, "log", "", "file to append a JSON line to for each message")
+	flags.StringVar(&config.ScriptPath, "script", "", "TOML file of faults")
+	flags.StringVar(&air, "air", "", "time that a message is in the air: 3s, or the median and 95th percentile of what is drawn: 3s/8s (the default)")
+	flags.StringVar(&report, "report", "", "time until the delivery report, likewise")
+	flags.Uint64Var(&config.Seed, "seed", 0, "makes what is drawn repeatable")
+	return cmd
+}
+
+// delay reads the delay that a flag names, the default if it is empty.
+func delay(flag, text string) (sim.Delay, error) {
+	if text == "" {
+		return sim.Delay{}, nil
+	}
+	d, err := sim.ParseDelay(text)
+	if err != nil {
+		return d, usagef("--%s: %w", flag, err)
+	}
+	return d, nil
+}
