@@ -41,9 +41,10 @@ type Options struct {
 	Keys     *keyring.Keyring
 	Services []Service
 	Guard    guard.Policy
-	Queue    queue.Policy
-	Fleet    dispatch.Fleet
-	Logger   *slog.Logger
+	// Queue is queue.DefaultPolicy if it is zero.
+	Queue  queue.Policy
+	Fleet  dispatch.Fleet
+	Logger *slog.Logger
 	// Metrics is where the gateway's metrics are registered; nil for nowhere.
 	Metrics prometheus.Registerer
 	// NeedModem: without a modem that can send, the gateway is not ready.
@@ -72,6 +73,9 @@ type Gateway struct {
 // New makes a Gateway; Run sets its dispatcher going. An error is one of the
 // configuration.
 func New(o Options) (*Gateway, error) {
+	if o.Queue == (queue.Policy{}) {
+		o.Queue = queue.DefaultPolicy()
+	}
 	g := &Gateway{
 		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, needModem: o.NeedModem,
 		services: map[string]Service{}, log: o.Logger,
