@@ -309,8 +309,13 @@ func TestSyncFailure(t *testing.T) {
 	if err := s.Close(); !errors.Is(err, storage.ErrFatal) {
 		t.Errorf("Close: %v", err)
 	}
-	if err := <-fatal; !errors.Is(err, storage.ErrFatal) {
-		t.Errorf("OnFatal got %v", err)
+	select {
+	case err := <-fatal:
+		if !errors.Is(err, storage.ErrFatal) {
+			t.Errorf("OnFatal got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("OnFatal was not called")
 	}
 	select {
 	case err := <-fatal:

@@ -11,17 +11,6 @@ import (
 	"smsotpd/storage"
 )
 
-// within fails the test if do, which must return when giveUp closes, isn't
-// done in time.
-func within(t testing.TB, what string, do func(giveUp <-chan struct{}) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if !do(ctx.Done()) {
-		t.Fatalf("%s: not within %s", what, patience)
-	}
-}
-
 func testSession(t *testing.T, b Backing) {
 	alive := func(s storage.Store, session string) (yes bool) {
 		t.Helper()
