@@ -123,7 +123,7 @@ func New(o Options) (http.Handler, error) {
 	for _, op := range operations {
 		routes.add(op.method, op.path, a.operate(op))
 	}
-	a.addOpen(routes, o, published)
+	a.addUnversioned(routes, o, published)
 	routes.register(a.mux)
 	return a, nil
 }

@@ -29,7 +29,7 @@ type published struct {
 	page     page
 }
 
-// publish makes the OpenAPI 3.1 document of the operations and the open
+// publish makes the OpenAPI 3.1 document of the operations and the unversioned
 // routes, and the page that shows it.
 func publish(operations []operation, schemas huma.Registry, o Options) (published, error) {
 	d := &huma.OpenAPI{
@@ -53,7 +53,7 @@ func publish(operations []operation, schemas huma.Registry, o Options) (publishe
 	for _, op := range operations {
 		d.AddOperation(w.operation(op))
 	}
-	w.openRoutes(o)
+	w.unversioned(o)
 	w.openReplies()
 
 	document, err := json.Marshal(d)
@@ -123,11 +123,11 @@ func (w writer) operation(op operation) *huma.Operation {
 
 // security says that any one of the scopes will do.
 func security(scopes []access.Scope) []map[string][]string {
-	var any []map[string][]string
+	var alternatives []map[string][]string
 	for _, s := range scopes {
-		any = append(any, map[string][]string{bearer: {string(s)}})
+		alternatives = append(alternatives, map[string][]string{bearer: {string(s)}})
 	}
-	return any
+	return alternatives
 }
 
 // commonErrors are the statuses that every operation may answer with.
@@ -165,8 +165,8 @@ func (w writer) content(mediaType string, example any) map[string]*huma.MediaTyp
 	return map[string]*huma.MediaType{mediaType: {Schema: schema}}
 }
 
-// openRoutes are those beside the operations.
-func (w writer) openRoutes(o Options) {
+// unversioned adds the routes outside /v1.
+func (w writer) unversioned(o Options) {
 	text := map[string]*huma.MediaType{"text/plain": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	html := map[string]*huma.MediaType{"text/html": {Schema: &huma.Schema{Type: huma.TypeString}}}
 	object := map[string]*huma.MediaType{"application/json": {Schema: &huma.Schema{Type: huma.TypeObject}}}

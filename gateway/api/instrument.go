@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,7 +44,7 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // path, address or anything that was submitted.
 func (a *api) observe(w *recorder, r *http.Request, took time.Duration) {
 	route := r.Pattern
-	if route == "" || route == "/" {
+	if !strings.Contains(route, " ") { // one that only says what is not there
 		route = "none"
 	}
 	a.meter.requests.WithLabelValues(route, strconv.Itoa(w.status/100)+"xx").Inc()

@@ -13,7 +13,7 @@ import (
 // operation is one route: how it is published, who may use it, what it does.
 type operation struct {
 	method, path string
-	// id and summary are for the published document.
+	// id, summary and description are for the published document.
 	id, summary, description string
 	// scopes of which the caller needs one.
 	scopes []access.Scope

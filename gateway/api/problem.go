@@ -137,6 +137,9 @@ func problemOf(err error) *Problem {
 	p.Field = e.Field
 	if p.Status == http.StatusInternalServerError {
 		p.cause = err
+		if cause := e.Unwrap(); cause != nil {
+			p.cause = cause // which e itself doesn't tell
+		}
 	}
 	waits := p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable
 	if waits || e.RetryAfter > 0 {
@@ -159,11 +162,13 @@ func (p *Problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
 
-// writeJSON sends v, which must be a type that always encodes.
+// writeJSON sends v, which is one of the types of this package: they hold
+// nothing that JSON can't.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // the types of this package hold nothing that JSON can't
+		w.WriteHeader(http.StatusInternalServerError)
+		return
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)

@@ -13,13 +13,12 @@ import (
 	"smsotpd/gateway/access"
 )
 
-// addOpen adds the routes beside the operations: health, metrics, documents.
-func (a *api) addOpen(rs routes, o Options, p published) {
+// addUnversioned adds the routes outside /v1: health, metrics, documents.
+func (a *api) addUnversioned(rs routes, o Options, p published) {
 	rs.add(http.MethodGet, "/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, "application/json", Health{Status: "ok", Version: o.Version})
 	})
-	probe := &probe{gateway: o.Gateway}
-	rs.add(http.MethodGet, "/readyz", probe.serve)
+	rs.add(http.MethodGet, "/readyz", (&probe{gateway: o.Gateway}).serve)
 	rs.add(http.MethodGet, "/openapi.json", p.serveDocument)
 	rs.add(http.MethodGet, "/docs", p.servePage)
 	if o.Gatherer != nil {
