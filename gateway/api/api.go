@@ -56,6 +56,8 @@ type Gateway interface {
 	Observer
 }
 
+var _ Gateway = (*gateway.Gateway)(nil)
+
 // Options of New. Gateway and Auth are required.
 type Options struct {
 	Gateway Gateway
