@@ -1,0 +1,367 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"smsotpd/gateway/api"
+)
+
+// hold is how long a send in doubt is held before its one re-send.
+const hold = 30 * time.Second
+
+// dice are random and tell how to throw them again.
+func dice(t *testing.T) *rand.Rand {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// TestKills kills the gateway ten times at random moments while 200
+// verifications are asked for and sent over two modems. Whoever asks gets no
+// answer from a killed gateway and asks again under the same Idempotency-Key,
+// as an application should. Every second delivery report is dropped, so that
+// sends in doubt stay so.
+func TestKills(t *testing.T) {
+	t.Parallel()
+	const (
+		total = 200
+		kills = 10
+	)
+	random := dice(t)
+	n := install(t, plan{
+		modems: 2, air: "150ms",
+		script: "[[fault]]\non = \"report\"\ndo = \"drop-report\"\nevery = 2\n",
+	})
+	n.serve()
+
+	asked := n.askSteadily(total)
+	var deaths []time.Time
+	for i := range kills {
+		// The moments are spread over the messages, so that each kill finds
+		// work; where in a message they fall is left to chance.
+		enough := (i + 1) * total / (kills + 2)
+		await(t, "some messages", func() error {
+			if got := len(n.sent()); got < enough {
+				return fmt.Errorf("%d of %d", got, enough)
+			}
+			return nil
+		})
+		<-time.After(time.Duration(random.IntN(400)) * time.Millisecond)
+		n.gateway.kill()
+		deaths = append(deaths, time.Now())
+		n.serve()
+	}
+	started := <-asked
+	if len(started) != total {
+		t.Fatalf("%d of %d starts were acknowledged", len(started), total)
+	}
+
+	again := n.judge(started, deaths)
+	t.Logf("%d messages were sent again after a doubt", again)
+	sent := n.sentTo()
+	if len(sent) != total {
+		t.Errorf("SMS went to %d numbers, not %d", len(sent), total)
+	}
+	for to, id := range started {
+		if verdict := n.check(id, sent[to][0].code()); !verdict.Valid {
+			t.Errorf("a number did not get its own code: %+v", verdict)
+		}
+	}
+}
+
+// askSteadily starts verifications of mobile(0) and those after it, a few at a
+// time, so that the queue is never empty and never long. It gives the ids by
+// number once all are acknowledged.
+func (n *installation) askSteadily(total int) <-chan map[string]string {
+	const lead = 40
+	var mu sync.Mutex
+	started := map[string]string{}
+	next := make(chan int)
+	var askers sync.WaitGroup
+	for range 4 {
+		askers.Go(func() {
+			for i := range next {
+				id, ok := n.insist(mobile(i))
+				if !ok {
+					return
+				}
+				mu.Lock()
+				started[mobile(i)] = id
+				mu.Unlock()
+			}
+		})
+	}
+	done := make(chan map[string]string, 1)
+	ctx := n.t.Context()
+	go func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for i := 0; i < total && ctx.Err() == nil; {
+			if i >= len(n.sent())+lead {
+				<-tick.C
+				continue
+			}
+			select {
+			case next <- i:
+				i++
+			case <-ctx.Done():
+			}
+		}
+		close(next)
+		askers.Wait()
+		done <- started
+	}()
+	return done
+}
+
+// insist starts a verification, again and again under one Idempotency-Key
+// while nobody answers.
+func (n *installation) insist(to string) (id string, ok bool) {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(patient); time.Now().Before(deadline); <-tick.C {
+		var v api.Verification
+		status, err := n.call(http.MethodPost, "/v1/verifications", api.Start{To: to}, &v, "Idempotency-Key", "start "+to)
+		if err == nil {
+			return v.ID, true
+		}
+		if status != 0 && status != http.StatusServiceUnavailable {
+			n.t.Errorf("start: %d %v", status, err)
+			return "", false
+		}
+	}
+	n.t.Error("nobody answers")
+	return "", false
+}
+
+// judge holds every message to the simulator's log once all have come to their
+// end, and returns how many were sent twice. deaths are when the gateway was
+// killed.
+func (n *installation) judge(started map[string]string, deaths []time.Time) (again int) {
+	n.t.Helper()
+	type life struct {
+		death int
+		modem string
+	}
+	doubts := map[life]int{}
+	for to, id := range started {
+		m := n.settledAfterDoubt(n.verification(id).Message.ID)
+		got := n.sentTo()[to]
+		for _, s := range got {
+			if s.code() == "" || s.code() != got[0].code() {
+				n.t.Error("a number got two codes, or none")
+			}
+		}
+		switch {
+		case len(got) == 0:
+			n.t.Errorf("a message is lost: %+v", m)
+		case len(got) > 2, len(got) == 2 && !m.PossibleDuplicate:
+			n.t.Errorf("sent %d times: %+v", len(got), m)
+		case len(got) == 2:
+			again++
+			// The hold counts from Ctrl-Z, which was no later than the
+			// network's acceptance.
+			if gap := got[1].AcceptedAt.Sub(got[0].AcceptedAt); gap < hold {
+				n.t.Errorf("sent again after %v", gap)
+			}
+		}
+		for _, a := range m.Attempts {
+			if a.Result == nil || *a.Result == "accepted" {
+				continue
+			}
+			if *a.Result != "ambiguous" || a.Cause != "restart" {
+				n.t.Errorf("an attempt that no kill explains: %+v", m)
+			}
+			death := 0
+			for death < len(deaths) && a.StartedAt.After(deaths[death]) {
+				death++
+			}
+			doubts[life{death, a.Modem}]++
+		}
+	}
+	for l, count := range doubts {
+		if count > 1 {
+			n.t.Errorf("kill %d left %d messages of %s in doubt", l.death, count, l.modem)
+		}
+	}
+	n.t.Logf("%d messages were in doubt after %d kills", len(doubts), len(deaths))
+	return again
+}
+
+// settledAfterDoubt waits until a message is with the network for sure, and
+// holds it to have waited for that where it was in doubt.
+func (n *installation) settledAfterDoubt(id string) api.Message {
+	n.t.Helper()
+	m := n.settled(id, "accepted", "delivered", "unconfirmed")
+	for i, a := range m.Attempts[1:] {
+		before := m.Attempts[i]
+		if *before.Result == "ambiguous" && !m.PossibleDuplicate {
+			n.t.Errorf("sent again unmarked: %+v", m)
+		}
+		if a.StartedAt.Sub(before.StartedAt) < hold {
+			n.t.Errorf("sent again after %v", a.StartedAt.Sub(before.StartedAt))
+		}
+	}
+	return m
+}
+
+// TestGuessesOverKill lets 1,000 guesses at one code run in parallel, kills the
+// gateway in their midst, and counts what was evaluated: by the replies, and by
+// the lock that 100 consecutive failures of one number bring about.
+func TestGuessesOverKill(t *testing.T) {
+	t.Parallel()
+	random := dice(t)
+	n := install(t, plan{modems: 1, air: "0s"})
+	n.serve()
+	to := mobile(0)
+	first := n.begin(to)
+	code := n.received(to, 1)
+
+	// One at a time until some are charged for sure, then all the others at
+	// once, and the end comes a moment later.
+	known := 1 + random.IntN(3)
+	for left := range known {
+		if verdict := n.check(first.ID, wrong(code)); verdict.Valid || verdict.ChecksLeft != 4-left {
+			t.Fatalf("guess %d: %+v", left+1, verdict)
+		}
+	}
+	replies := n.guess(first.ID, code, 1000-known, func() {
+		<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
+		n.gateway.kill()
+		n.serve()
+	})
+	for left, count := range replies {
+		if count > 1 && left != "0" || left >= strconv.Itoa(5-known) {
+			t.Errorf("%d replies say that %s checks are left", count, left)
+		}
+	}
+	if v := n.verification(first.ID); v.Status != "exhausted" || v.ChecksLeft != 0 {
+		t.Errorf("after 1,000 guesses: %+v", v)
+	}
+	if verdict := n.check(first.ID, code); verdict.Valid {
+		t.Error("the right code after 1,000 wrong ones was taken")
+	}
+
+	// So far 5 failures are to be counted: 94 more must not lock the number,
+	// and the one after them must.
+	for range 18 {
+		n.exhaust(to, 5)
+	}
+	last := n.exhaust(to, 4)
+	if v := n.begin(to); v.Status != "pending" {
+		t.Errorf("locked too early: %+v", v)
+	}
+	if verdict := n.check(last, "0"); verdict.ChecksLeft != 0 {
+		t.Errorf("the hundredth failure: %+v", verdict)
+	}
+	status, err := n.call(http.MethodPost, "/v1/verifications", api.Start{To: to}, nil)
+	if problem := new(api.Problem); status != http.StatusTooManyRequests || !errors.As(err, &problem) || problem.Code != "locked" {
+		t.Errorf("after 100 failures: %d %v", status, err)
+	}
+}
+
+// guess makes count different wrong guesses in parallel, each again while
+// nobody answers, and meanwhile does what it is told. It returns how many
+// replies said that so many checks are left.
+func (n *installation) guess(id, code string, count int, meanwhile func()) map[string]int {
+	var mu sync.Mutex
+	replies := map[string]int{}
+	var guesses sync.WaitGroup
+	for i := range count {
+		guesses.Go(func() {
+			guess := fmt.Sprintf("%06d", (parsed(code)+1+i)%1_000_000)
+			tick := time.NewTicker(20 * time.Millisecond)
+			defer tick.Stop()
+			for deadline := time.Now().Add(patient); time.Now().Before(deadline); <-tick.C {
+				var v api.Verdict
+				status, err := n.call(http.MethodPost, "/v1/verifications/"+id+"/check", api.Check{Code: guess}, &v)
+				switch {
+				case err == nil:
+					mu.Lock()
+					defer mu.Unlock()
+					replies[strconv.Itoa(v.ChecksLeft)]++
+					if v.Valid {
+						n.t.Error("a wrong code was taken")
+					}
+					return
+				case status != 0 && status != http.StatusServiceUnavailable:
+					n.t.Errorf("check: %d %v", status, err)
+					return
+				}
+			}
+			n.t.Error("nobody answers")
+		})
+	}
+	meanwhile()
+	guesses.Wait()
+	return replies
+}
+
+func parsed(code string) int {
+	i, _ := strconv.Atoi(code)
+	return i
+}
+
+// exhaust starts a verification, enters count wrong codes and returns its id.
+func (n *installation) exhaust(to string, count int) string {
+	n.t.Helper()
+	v := n.begin(to)
+	for range count {
+		if verdict := n.check(v.ID, "0"); verdict.Valid {
+			n.t.Fatal("0 was taken for the code")
+		}
+	}
+	return v.ID
+}
+
+// TestStopInTheAir stops the gateway while both modems have a message in the
+// air: their answers are waited for, nothing is in doubt, nothing is lost.
+func TestStopInTheAir(t *testing.T) {
+	t.Parallel()
+	n := install(t, plan{modems: 2, air: "1s"})
+	n.serve()
+	n.ready()
+	var ids []string
+	for i := range 8 {
+		ids = append(ids, n.begin(mobile(i)).Message.ID)
+	}
+	for range 2 {
+		await(t, "messages in the air", func() error {
+			flying := 0
+			for _, id := range ids {
+				if n.message(id).Status == "sending" {
+					flying++
+				}
+			}
+			if flying < 2 {
+				return fmt.Errorf("%d", flying)
+			}
+			return nil
+		})
+		began := time.Now()
+		n.stop()
+		if took := time.Since(began); took > 20*time.Second {
+			t.Errorf("the stop took %v", took)
+		}
+		n.serve()
+	}
+	for i, id := range ids {
+		if m := n.settled(id, "delivered"); len(m.Attempts) != 1 || m.PossibleDuplicate {
+			t.Errorf("after a stop: %+v", m)
+		}
+		if got := n.sentTo()[mobile(i)]; len(got) != 1 {
+			t.Errorf("sent %d times", len(got))
+		}
+	}
+	if strings.Contains(readAll(n.gateway.err), "level=ERROR") {
+		t.Errorf("the log has errors:\n%s", tail(n.gateway.err))
+	}
+}
