@@ -1,78 +1,84 @@
 package bolt
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"smsotpd/storage"
+	"go.etcd.io/bbolt"
+
+	"smsotpd/storage/storagetest"
 )
 
-// BenchmarkBareCommit is the floor of everything that the gateway does: n
-// writers who each wait for the commit of a closure that puts k values of
-// 300 B. Compare speeds only within one run.
 func BenchmarkBareCommit(b *testing.B) {
 	for _, writers := range []int{1, 64, 512} {
 		for _, keys := range []int{1, 4, 8} {
-			for _, order := range []string{"ordered", "random"} {
-				b.Run(fmt.Sprintf("writers=%d/keys=%d/%s", writers, keys, order), func(b *testing.B) {
-					bareCommit(b, writers, keys, order == "random")
+			for _, random := range []bool{false, true} {
+				load := storagetest.Load{Writers: writers, Keys: keys, Random: random}
+				b.Run(fmt.Sprintf("writers=%d/keys=%d/random=%v", writers, keys, random), func(b *testing.B) {
+					var groups, syncing atomic.Int64
+					s := mustOpen(b, Options{Path: filepath.Join(b.TempDir(), "db"), OnCommit: func(_ int, d time.Duration) {
+						groups.Add(1)
+						syncing.Add(int64(d))
+					}})
+					groups.Store(0)
+					syncing.Store(0)
+					storagetest.BareCommit(b, s, load)
+					n := float64(groups.Load())
+					b.ReportMetric(float64(b.N)/n, "batch")
+					b.ReportMetric(float64(syncing.Load())/n/1e6, "ms/group")
 				})
 			}
 		}
 	}
 }
 
-func bareCommit(b *testing.B, writers, keys int, random bool) {
-	var groups, syncing atomic.Int64
-	s, err := Open(Options{Path: filepath.Join(b.TempDir(), "db"), OnCommit: func(_ int, d time.Duration) {
-		groups.Add(1)
-		syncing.Add(int64(d))
-	}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = s.Close() })
-	value := make([]byte, 300)
-	var serial atomic.Uint64
-	write := func(tx storage.Tx) error {
-		for range keys {
-			key := serial.Add(1)
-			if random {
-				key = rand.Uint64()
-			}
-			if err := tx.Put(binary.BigEndian.AppendUint64([]byte("bench/"), key), value); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	groups.Store(0)
-	syncing.Store(0)
-	var left atomic.Int64
-	left.Store(int64(b.N))
-	var wg sync.WaitGroup
-	for range writers {
-		wg.Go(func() {
-			for left.Add(-1) >= 0 {
-				if err := s.Update(context.Background(), write); err != nil {
-					b.Error(err)
+// BenchmarkOpen opens a store of a million keys after a clean shutdown, when a
+// list of free pages is there, and after a kill, when bbolt must search for
+// them beside our own check.
+func BenchmarkOpen(b *testing.B) {
+	for _, clean := range []bool{true, false} {
+		b.Run(fmt.Sprintf("clean=%v", clean), func(b *testing.B) {
+			path := filepath.Join(b.TempDir(), "db")
+			million(b, path, clean)
+			for b.Loop() {
+				s, err := Open(Options{Path: path})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})
 	}
-	wg.Wait()
-	b.StopTimer()
-	n := float64(max(groups.Load(), 1))
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
-	b.ReportMetric(float64(b.N)/n, "batch")
-	b.ReportMetric(float64(syncing.Load())/n/1e6, "ms/group")
+}
+
+func million(b *testing.B, path string, clean bool) {
+	s, err := Open(Options{Path: path})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.db.NoSync = true
+	for i := range 200 {
+		err := s.db.Update(func(tx *bbolt.Tx) error {
+			for j := range 5000 {
+				key := binary.BigEndian.AppendUint64([]byte("bench/"), uint64(i*5000+j))
+				if err := tx.Bucket(bucketName).Put(key, make([]byte, 300)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	s.committer.committed = clean // whether Close ends with a commit
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
 }

@@ -207,6 +207,21 @@ func TestMaxSize(t *testing.T) {
 	}
 }
 
+// The reserve holds on a disk without MaxSize too: no disk has this much room.
+func TestDiskReserve(t *testing.T) {
+	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), Reserve: 1 << 60})
+	ctx := context.Background()
+	if err := put(ctx, s, "k", 0, 1, 10); !errors.Is(err, storage.ErrFull) {
+		t.Errorf("new work: %v", err)
+	}
+	if err := put(storage.WithReserve(ctx), s, "k", 0, 1, 10); err != nil {
+		t.Errorf("from the reserve: %v", err)
+	}
+	if err := s.Update(ctx, func(tx storage.Tx) error { return tx.Delete([]byte("k000000")) }); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+}
+
 // Closures that wait together must not be refused because of one another.
 func TestMaxSizeGroup(t *testing.T) {
 	s := mustOpen(t, Options{Path: filepath.Join(t.TempDir(), "db"), MaxSize: 1 << 20, Reserve: -1})
