@@ -97,14 +97,14 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 		early, cancel := context.WithDeadline(ctx, deadline.Add(-settleTime))
 		defer cancel()
 		if dispatching.stop(early) != nil {
-			d.log.Warn("a modem has not answered in time; its message is in doubt until the next start")
+			d.log.Warn("a modem has not answered in time; its message is in doubt; the next start goes on with it")
 		}
 		return nil
 	})
 	return gw, nil
 }
 
-// reported hands delivery reports to the gateway, durably, one after another.
+// reported hands delivery reports to the gateway, which keeps them.
 func (d *daemon) reported(gw *gateway.Gateway) func(modem.Report) {
 	return func(r modem.Report) {
 		if err := gw.Report(context.Background(), r); err != nil {

@@ -85,12 +85,13 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 		return err
 	}
 	d.life.start("reload", func(ctx context.Context) error {
+		inForce := config
 		for {
 			select {
 			case <-ctx.Done():
 				return nil
 			case <-hangups:
-				config = reload(config, flags, level, log)
+				inForce = reload(inForce, flags, level, log)
 			}
 		}
 	})
