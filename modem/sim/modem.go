@@ -341,25 +341,33 @@ func (m *Modem) boot() {
 	m.unsent, m.sending, m.line = nil, nil, nil
 	m.reset()
 	m.network.config.Logger.Info("modem starts", "modem", m.index)
-	for _, step := range m.config.Profile.Boot {
-		m.after(step.After, func() { m.bootStep(step) })
+	steps := m.config.Profile.Boot
+	if len(steps) == 0 {
+		steps = []BootStep{{Listens: true}}
 	}
-	m.after(m.config.Profile.bootTime(), func() {
-		m.ready()
-		m.strike(OnBoot, subject{})
-		m.pump()
-	})
+	for i, step := range steps {
+		m.after(step.After, func() {
+			m.bootStep(step, i == len(steps)-1)
+		})
+	}
 }
 
-func (m *Modem) bootStep(s BootStep) {
+func (m *Modem) bootStep(s BootStep, last bool) {
 	if m.state == stateDeaf && s.Listens {
 		m.state = stateCommand
+	}
+	if last {
+		m.ready()
 	}
 	if s.Line == cpinReadyLine && m.sim.cpin() != "READY" {
 		s.Line = "+CPIN: " + m.sim.cpin()
 	}
 	if s.Line != "" {
 		m.unsolicited(s.Line)
+	}
+	if last {
+		m.strike(OnBoot, subject{})
+		m.pump()
 	}
 }
 
@@ -372,5 +380,5 @@ func (m *Modem) ready() {
 	}
 	m.fullFunction = m.config.Profile.BootCFUN != 4
 	m.smsReady = true
-	m.registration = m.config.Profile.registration()
+	m.registration = m.config.Profile.Registration
 }

@@ -22,8 +22,9 @@ type Profile struct {
 	TextMode bool
 	// BootCFUN is AT+CFUN after a start, 1 or 4; 0 means 1.
 	BootCFUN int
-	// Boot is what a start says and when. The modem listens from the first
-	// step with Listens on, and is registered after the last.
+	// Boot is what a start says and when, in the order of After. The modem
+	// listens from the first step with Listens on, and is ready and registered
+	// with the last.
 	Boot []BootStep
 	// Vanishes: AT+CFUN=1,1 takes the port away and brings it back once
 	// started, as USB modems do.
@@ -165,16 +166,6 @@ func ProfileNamed(name string) (Profile, error) {
 	}
 	return Profile{}, fmt.Errorf("sim: no profile %q; there are %s", name, strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 }
-
-func (p Profile) bootTime() time.Duration {
-	var last time.Duration
-	for _, step := range p.Boot {
-		last = max(last, step.After)
-	}
-	return last
-}
-
-func (p Profile) registration() [len(domains)]int { return p.Registration }
 
 // fill sets the defaults of the modem with the given index: an IMEI of the
 // test range with its check digit, an IMSI of the test network 001-01, an
