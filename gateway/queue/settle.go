@@ -62,9 +62,6 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 	default:
 		q.retry(&m, q.wait(m, s, now))
 	}
-	if m.Withdrawn {
-		m.Text = nil
-	}
 	if s.Result == ResultAccepted || s.Result == ResultAmbiguous {
 		if err := q.remember(tx, id, &m); err != nil {
 			return Outcome{}, err
@@ -185,7 +182,7 @@ func (q *Queue) giveUp(m *Message) {
 
 // Withdraw says that the owner waits for the message no more: a queued one
 // ends in the given state (Canceled, Superseded or Expired), one in the air or
-// in doubt is not sent again, and a text that can't be used any more is wiped.
+// in doubt is not sent again.
 func (q *Queue) Withdraw(tx storage.Tx, id ID, state State) (Outcome, error) {
 	m, err := q.Get(tx, id)
 	if err != nil {
@@ -200,10 +197,8 @@ func (q *Queue) Withdraw(tx storage.Tx, id ID, state State) (Outcome, error) {
 		m.State = Unconfirmed
 	case m.State == Queued:
 		m.State = state
-	case m.State == Sending && !m.Withdrawn:
-		m.Withdrawn = true
 	case m.State.Open() && m.Text != nil:
-		m.Withdrawn, m.Text = true, nil
+		m.Withdrawn = true
 	default:
 		return out, nil
 	}
@@ -232,11 +227,27 @@ func (q *Queue) Proven(tx storage.Tx, id ID, sole bool) (Outcome, error) {
 	return q.finish(tx, id, before, m, -1)
 }
 
-// finish stores the message. One that is final, or over, loses recipient, text
-// and its place among the open ones.
+// spent says whether no further attempt is possible, whatever is reported yet.
+func (m *Message) spent() bool {
+	switch m.State {
+	case Queued, Sending:
+		return m.Withdrawn
+	case Ambiguous:
+		return !m.resendable()
+	case Accepted:
+		return m.Withdrawn || m.count(ResultAccepted)+m.count(ResultAmbiguous) > 1
+	}
+	return true
+}
+
+// finish stores the message. One that is spent loses recipient and text, one
+// that is final also its place among the open ones.
 func (q *Queue) finish(tx storage.Tx, id ID, before State, m Message, attempt int) (Outcome, error) {
+	if m.Text == nil || m.spent() {
+		m.To, m.Text = nil, nil
+	}
 	if !m.State.Open() {
-		m.To, m.Text, m.Lease = nil, nil, nil
+		m.Lease = nil
 		if m.Settled == 0 {
 			m.Settled = storage.TimeOf(tx.Now())
 		}
@@ -245,8 +256,6 @@ func (q *Queue) finish(tx storage.Tx, id ID, before State, m Message, attempt in
 				return Outcome{}, err
 			}
 		}
-	} else if m.Text == nil {
-		m.To = nil
 	}
 	out := Outcome{ID: id, Before: before, Message: m, Attempt: attempt}
 	return out, q.messages.Put(tx, id[:], m)
