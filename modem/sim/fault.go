@@ -39,9 +39,9 @@ type Action string
 const (
 	// ReplyError answers ERROR.
 	ReplyError Action = "error"
-	// ReplyCMS answers +CMS ERROR: <code>.
+	// ReplyCMS answers +CMS ERROR: <code>, whatever AT+CMEE says.
 	ReplyCMS Action = "cms-error"
-	// ReplyCME answers +CME ERROR: <code>.
+	// ReplyCME answers +CME ERROR: <code>, whatever AT+CMEE says.
 	ReplyCME Action = "cme-error"
 	// ReplyText answers <text>, whatever it is.
 	ReplyText Action = "foreign-final"
@@ -318,9 +318,9 @@ func (m *Modem) strike(on Point, about subject) step {
 		case ReplyError:
 			s.final = finalError
 		case ReplyCMS:
-			s.final = m.cmsFinal(f.Code)
+			s.final = fmt.Sprintf("+CMS ERROR: %d", f.Code)
 		case ReplyCME:
-			s.final = m.cmeFinal(f.Code)
+			s.final = fmt.Sprintf("+CME ERROR: %d", f.Code)
 		case ReplyText:
 			s.final = f.Text
 		case BareOK:

@@ -9,7 +9,8 @@ import (
 
 // memory is one message store with numbered places.
 type memory struct {
-	slots []*stored
+	slots    []*stored
+	toldFull bool // since there last was room
 }
 
 type stored struct {
@@ -52,11 +53,13 @@ func (m *Modem) store(name string, in incoming) (int, bool) {
 	}
 	free := slices.Index(mem.slots, nil)
 	if free < 0 {
-		if form := m.config.Profile.FullMessage; form != "" {
+		if form := m.config.Profile.FullMessage; form != "" && !mem.toldFull {
+			mem.toldFull = true
 			m.unsolicited(fmt.Sprintf(form, name))
 		}
 		return 0, false
 	}
+	mem.toldFull = false
 	mem.slots[free] = &stored{in: in}
 	return free + m.config.Profile.FirstIndex, true
 }

@@ -248,8 +248,11 @@ func TestNoServiceCentre(t *testing.T) {
 func TestReplaceType(t *testing.T) {
 	h := &Handset{changed: make(chan struct{})}
 	for _, msg := range []Message{
-		{From: "1", Text: "a", PID: 0x41}, {From: "1", Text: "b"}, {From: "2", Text: "c", PID: 0x41},
-		{From: "1", Text: "d", PID: 0x42}, {From: "1", Text: "e", PID: 0x41},
+		{From: "1", Text: "a", PID: 0x41},
+		{From: "1", Text: "b"},
+		{From: "2", Text: "c", PID: 0x41},
+		{From: "1", Text: "d", PID: 0x42},
+		{From: "1", Text: "e", PID: 0x41},
 	} {
 		h.take(msg)
 	}
