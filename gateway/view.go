@@ -68,7 +68,7 @@ func describe(id queue.ID, m queue.Message) Message {
 func lastMile(m queue.Message) LastMile {
 	switch m.State {
 	case queue.Queued, queue.Sending:
-		if m.PossibleDuplicate {
+		if m.PossibleDuplicate || m.InDoubt() {
 			return LastMileInDoubt
 		}
 		return LastMileQueued

@@ -138,7 +138,7 @@ func (q *Queue) Begin(tx storage.Tx, id ID, c Carrier) (Begun, error) {
 		return Begun{}, orElse(err, ErrNotSendable)
 	}
 	validity, lasts := Validity(left)
-	m.State = Sending
+	m.State, m.PossibleDuplicate = Sending, m.count(ResultAmbiguous) > 0
 	m.Lease = &Lease{Session: c.Session, Modem: c.Modem}
 	m.Attempts = append(m.Attempts, Attempt{
 		Modem: c.Modem, IMSI: c.IMSI, Started: storage.TimeOf(now), MR: -1, Report: -1,

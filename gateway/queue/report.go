@@ -147,9 +147,9 @@ func (q *Queue) apply(m *Message, attempt int, r heldReport, now time.Time) {
 		// The attempt in the air ends first; Settle looks at the reports.
 	case r.Fate == FateDelivered:
 		m.State = Delivered
-	case m.State != Accepted && m.State != Unconfirmed && !m.inDoubt():
+	case m.State != Accepted && m.State != Unconfirmed && !m.InDoubt():
 	case r.Fate == FateTrying:
-		if m.inDoubt() {
+		if m.InDoubt() {
 			m.State = Accepted
 		}
 	case m.mayStillArrive():
@@ -160,9 +160,9 @@ func (q *Queue) apply(m *Message, attempt int, r heldReport, now time.Time) {
 	}
 }
 
-// inDoubt says whether an attempt in doubt is what the message waits on, held
-// or queued for its one re-send.
-func (m *Message) inDoubt() bool {
+// InDoubt says whether the message waits for what becomes of an attempt in
+// doubt, held or queued for its one re-send.
+func (m *Message) InDoubt() bool {
 	return m.State == Ambiguous || m.State == Queued && m.count(ResultAmbiguous) > 0
 }
 

@@ -155,7 +155,7 @@ func (q *Queue) Advance(tx storage.Tx, id ID) (Outcome, error) {
 			m.State = Unconfirmed
 		case m.State == Ambiguous && m.resendable() && over(m.Hold) &&
 			m.Expires.Time().Sub(now) >= q.policy.MinLife:
-			m.State, m.Due, m.PossibleDuplicate = Queued, storage.TimeOf(now), true
+			m.State, m.Due = Queued, storage.TimeOf(now)
 		case over(m.Expires) && m.Text != nil, m.State == Ambiguous && m.resendable() && over(m.Hold):
 			m.Text = nil
 		default:
