@@ -425,6 +425,13 @@ func (g *Gateway) anyModem() bool {
 // Report takes in a delivery report, durably.
 func (g *Gateway) Report(ctx context.Context, r modem.Report) error { return g.dispatch.Report(ctx, r) }
 
+// Received takes in a message that somebody sent to one of the SIMs. Nothing
+// asks for such messages yet, so it is counted and not kept.
+func (g *Gateway) Received(modem.Inbound) {
+	g.metrics.received.Inc()
+	g.log.Info("a message was received and not kept")
+}
+
 // update runs a transaction and turns its error into one that may be shown.
 func (g *Gateway) update(ctx context.Context, fn func(storage.Tx) error) error {
 	return failure(g.store.Update(ctx, fn))

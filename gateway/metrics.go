@@ -17,7 +17,7 @@ import (
 type metrics struct {
 	started, approved, failures    *prometheus.CounterVec
 	messages                       *prometheus.CounterVec
-	unmatched                      prometheus.Counter
+	unmatched, received            prometheus.Counter
 	toSubmit, toAccept, toDelivery prometheus.Histogram
 	toApproval                     prometheus.Histogram
 	queueDepth, queueAge           *prometheus.Desc
@@ -52,6 +52,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		failures:   counter("verifications_failed_total", "Verifications refused or ended without success.", "reason", "region"),
 		messages:   counter("messages_total", "Attempts to send a message, by result.", "modem", "result"),
 		unmatched:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "reports_unmatched_total", Help: "Delivery reports that belong to no message."}),
+		received:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_received_total", Help: "Messages that somebody sent to one of the SIMs."}),
 		toSubmit:   histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
 		toAccept:   histogram("submit_to_accepted_seconds", "From AT+CMGS to the network's acceptance.", slow),
 		toDelivery: histogram("accepted_to_delivered_seconds", "From the network's acceptance to the delivery report.", slow),
@@ -63,7 +64,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		signal:     desc("modem_signal_dbm", "Received signal strength.", "modem"),
 	}
 	if reg != nil {
-		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched,
+		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received,
 			m.toSubmit, m.toAccept, m.toDelivery, m.toApproval, m)
 	}
 	return m
