@@ -160,6 +160,7 @@ func (d *daemon) listen(ctx context.Context) (listeners, error) {
 		if ls.metrics, err = bind(d.config.MetricsListen); err != nil {
 			return ls, err
 		}
+		d.log.Info("metrics", "address", "http://"+ls.metrics.Addr().String()+"/metrics")
 	}
 	if ls.local, err = listenSocket(ctx, d.config.StateDir); err != nil {
 		return ls, err
@@ -181,8 +182,11 @@ func (d *daemon) startServers(ctx context.Context, gw *gateway.Gateway, registry
 	d.life.start("API keys", auth.Run)
 	options := api.Options{
 		Gateway: gw, Auth: auth,
-		Gatherer: registry, MetricsPublic: d.config.MetricsPublic, Registerer: registry,
+		MetricsPublic: d.config.MetricsPublic, Registerer: registry,
 		Logger: d.log, Version: buildVersion(),
+	}
+	if ls.metrics == nil {
+		options.Gatherer = registry
 	}
 	handler, err := api.New(options)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -68,7 +67,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	level := new(slog.LevelVar)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 
 	write("log_level = \"debug\"\nlisten = \"127.0.0.1:9\"")
 	config = reload(config, flags, level, log)
@@ -89,5 +88,14 @@ func TestReload(t *testing.T) {
 	write(`log_level = "loud"`)
 	if again := reload(config, flags, level, log); again.LogLevel != "debug" || level.Level() != slog.LevelDebug {
 		t.Error("a wrong configuration changed something")
+	}
+}
+
+func TestStrangersInTheEnvironment(t *testing.T) {
+	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	addOptions(flags)
+	env := map[string]string{"SMSOTPD_LISTEN": "x", "SMSOTPD_CONFIG": "x", "SMSOTPD_LISTN": "x", "PATH": "x"}
+	if got := strangers(env, flags); !slices.Equal(got, []string{"SMSOTPD_LISTN"}) {
+		t.Errorf("strangers: %v", got)
 	}
 }

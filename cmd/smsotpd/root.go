@@ -103,9 +103,11 @@ func fromEnvironment(flags *pflag.FlagSet, env map[string]string) error {
 	return err
 }
 
+const envPrefix = "SMSOTPD_"
+
 // envName is the environment variable that stands for a flag.
 func envName(flag string) string {
-	return "SMSOTPD_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
 // newLogger writes the log to w in the given format, "text" or "json".

@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/signal"
 	"reflect"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -76,6 +78,9 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 	}
 	level.Set(initial)
 	log := newLogger(p.stderr, level, config.LogFormat)
+	for _, name := range strangers(p.env, flags) {
+		log.Warn("the environment names no flag of serve", "variable", name)
+	}
 
 	d, err := startDaemon(ctx, config, modem.Devices{}, log)
 	switch {
@@ -100,6 +105,21 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 		log.Warn("the address could not be printed", "error", err)
 	}
 	return d.life.wait(ctx, config.StopTimeout)
+}
+
+// strangers are the variables that look like a flag's and are none, as a
+// misspelt one.
+func strangers(env map[string]string, flags *pflag.FlagSet) []string {
+	known := map[string]bool{}
+	flags.VisitAll(func(f *pflag.Flag) { known[envName(f.Name)] = true })
+	var names []string
+	for name := range env {
+		if strings.HasPrefix(name, envPrefix) && !known[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // stopSignals ends the returned context at the first SIGINT or SIGTERM; a
