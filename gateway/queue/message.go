@@ -164,6 +164,10 @@ type Attempt struct {
 	ByCode bool `cbor:"11,keyasint,omitempty"`
 }
 
+// sent says whether the network has taken the message with this attempt, or may
+// have.
+func (a Attempt) sent() bool { return a.Result == ResultAccepted || a.Result == ResultAmbiguous }
+
 // last is the newest attempt; the message must have one.
 func (m *Message) last() *Attempt { return &m.Attempts[len(m.Attempts)-1] }
 
@@ -177,6 +181,9 @@ func (m *Message) count(r Result) int {
 	}
 	return n
 }
+
+// sent is how many attempts the network has taken or may have.
+func (m *Message) sent() int { return m.count(ResultAccepted) + m.count(ResultAmbiguous) }
 
 // Next says what time brings, seen from now: when the message may be sent
 // (zero for not any more, or not in this state), and when Advance has

@@ -166,25 +166,32 @@ func (m *Message) InDoubt() bool {
 	return m.State == Ambiguous || m.State == Queued && m.count(ResultAmbiguous) > 0
 }
 
-// mayStillArrive says whether another attempt's report is still open.
+// mayStillArrive says whether an attempt was, or may have been, sent of which
+// nothing final is known.
 func (m *Message) mayStillArrive() bool {
 	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool {
-		sent := a.Result == ResultAccepted || a.Result == ResultAmbiguous
-		return sent && (a.Fate == "" || a.Fate == FateTrying)
+		return a.sent() && (a.Fate == "" || a.Fate == FateTrying)
 	})
 }
 
 // worthAnother says whether a message that the service centre gave up may be
 // sent once more.
 func (q *Queue) worthAnother(m Message, now time.Time) bool {
-	return m.State == Accepted && m.Text != nil && !m.Withdrawn &&
-		m.count(ResultAccepted)+m.count(ResultAmbiguous) == 1 &&
+	return m.Text != nil && !m.Withdrawn && m.sent() == 1 &&
 		m.Expires.Time().Sub(now) >= q.policy.MinLife
 }
 
 // arrived says whether a report or the recipient proved an attempt delivered.
 func (m *Message) arrived() bool {
-	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool { return a.Fate == FateDelivered })
+	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool {
+		return a.Fate == FateDelivered || a.ByCode && a.sent()
+	})
+}
+
+// trying says whether the service centre is known to have the message and to
+// go on with it: then it is not sent again.
+func (m *Message) trying() bool {
+	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool { return a.Fate == FateTrying })
 }
 
 // remember makes the newest attempt known to report matching, and applies a

@@ -47,6 +47,7 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 	now := tx.Now()
 	a := m.last()
 	a.Settled, a.Result, a.Cause = storage.TimeOf(now), s.Result, s.Cause
+	a.ByCode = a.ByCode && a.sent()
 	m.Lease = nil
 	switch s.Result {
 	case ResultAccepted:
@@ -67,8 +68,13 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 			return Outcome{}, err
 		}
 	}
-	if m.arrived() {
+	switch {
+	case m.arrived():
 		m.State = Delivered
+	case m.State == Queued && m.trying():
+		m.State = Accepted
+	case !m.State.Open() && m.mayStillArrive():
+		m.State = Unconfirmed
 	}
 	return q.finish(tx, id, before, m, attempt)
 }
@@ -108,7 +114,7 @@ func (q *Queue) doubt(m *Message, committed, now time.Time) {
 	}
 	m.State = Ambiguous
 	m.Hold = storage.TimeOf(committed.Add(q.policy.Hold))
-	m.Confirm = storage.TimeOf(m.last().Until.Time().Add(q.policy.ReportGrace))
+	m.Confirm = max(m.Hold, storage.TimeOf(m.last().Until.Time().Add(q.policy.ReportGrace)))
 }
 
 // resendable says whether the message in doubt may be sent once more.
@@ -150,13 +156,13 @@ func (q *Queue) Advance(tx storage.Tx, id ID) (Outcome, error) {
 		}
 		q.giveUp(&m)
 	case Accepted, Ambiguous:
+		again := m.State == Ambiguous && m.resendable() && over(m.Hold)
 		switch {
+		case again && m.Expires.Time().Sub(now) >= q.policy.MinLife:
+			m.State, m.Due = Queued, storage.TimeOf(now)
 		case over(m.Confirm):
 			m.State = Unconfirmed
-		case m.State == Ambiguous && m.resendable() && over(m.Hold) &&
-			m.Expires.Time().Sub(now) >= q.policy.MinLife:
-			m.State, m.Due = Queued, storage.TimeOf(now)
-		case over(m.Expires) && m.Text != nil, m.State == Ambiguous && m.resendable() && over(m.Hold):
+		case again, over(m.Expires) && m.Text != nil:
 			m.Text = nil
 		default:
 			return Outcome{ID: id, Before: before, Message: m, Attempt: -1}, nil
@@ -171,8 +177,10 @@ func (q *Queue) Advance(tx storage.Tx, id ID) (Outcome, error) {
 // left in doubt stays in doubt.
 func (q *Queue) giveUp(m *Message) {
 	switch {
-	case m.count(ResultAccepted)+m.count(ResultAmbiguous) > 0:
+	case m.mayStillArrive():
 		m.State = Unconfirmed
+	case m.sent() > 0:
+		m.State = Undelivered
 	case len(m.Attempts) > 0:
 		m.State = Failed
 	default:
@@ -193,7 +201,7 @@ func (q *Queue) Withdraw(tx storage.Tx, id ID, state State) (Outcome, error) {
 	switch {
 	case m.State == Queued && len(m.Attempts) > 0 && state == Expired:
 		q.giveUp(&m)
-	case m.State == Queued && m.count(ResultAmbiguous) > 0:
+	case m.State == Queued && m.mayStillArrive():
 		m.State = Unconfirmed
 	case m.State == Queued:
 		m.State = state
@@ -207,23 +215,27 @@ func (q *Queue) Withdraw(tx storage.Tx, id ID, state State) (Outcome, error) {
 
 // Proven says that the recipient entered what the message carried. sole: no
 // other message carried it, so that this one was delivered; otherwise only a
-// message in doubt is settled by it.
+// message in doubt is settled by it. One in the air is delivered once its
+// attempt has ended, unless nothing was sent.
 func (q *Queue) Proven(tx storage.Tx, id ID, sole bool) (Outcome, error) {
 	m, err := q.Get(tx, id)
 	if err != nil {
 		return Outcome{}, err
 	}
 	before := m.State
-	doubtful := before == Ambiguous || before == Queued && m.count(ResultAmbiguous) > 0
-	if !doubtful && (before != Accepted || !sole) {
+	switch {
+	case before == Sending && (sole || m.count(ResultAmbiguous) > 0):
+		m.Withdrawn = true
+	case before == Accepted && sole, m.InDoubt():
+		m.State = Delivered
+	default:
 		return q.Withdraw(tx, id, Canceled)
 	}
 	for i := range m.Attempts {
-		if a := &m.Attempts[i]; a.Result == ResultAmbiguous || a.Result == ResultAccepted {
+		if a := &m.Attempts[i]; a.Result == "" || a.sent() {
 			a.ByCode = true
 		}
 	}
-	m.State = Delivered
 	return q.finish(tx, id, before, m, -1)
 }
 
@@ -235,7 +247,7 @@ func (m *Message) spent() bool {
 	case Ambiguous:
 		return !m.resendable()
 	case Accepted:
-		return m.Withdrawn || m.count(ResultAccepted)+m.count(ResultAmbiguous) > 1
+		return m.Withdrawn || m.sent() > 1
 	}
 	return true
 }
