@@ -149,7 +149,9 @@ func admin(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) (any
 			reply(w, problem.Status, problem)
 			return
 		}
-		log.Info("the operator administered API keys", "method", r.Method, "peer", peer.Name)
+		if r.Method != http.MethodGet {
+			log.Info("the API keys were changed", "method", r.Method, "by", peer.Name)
+		}
 		reply(w, http.StatusOK, answer)
 	}
 }
