@@ -196,7 +196,7 @@ func TestUnplug(t *testing.T) {
 		if _, err := m.Dial(); !errors.Is(err, ErrUnplugged) {
 			t.Errorf("dial: %v", err)
 		}
-		time.Sleep(5*time.Second + 150*time.Millisecond) // virtual: back, and in its start
+		<-time.After(5*time.Second + 150*time.Millisecond) // back, and in its start
 		c2 := dial(t, m)
 		if got := c2.rest(time.Minute); !strings.HasPrefix(got, "\r\nRDY\r\n") {
 			t.Errorf("%q", got)

@@ -38,6 +38,17 @@ type PTY struct {
 type terminal struct {
 	master *os.File
 	name   string // of the slave
+	used   bool   // a client was seen; only Read's goroutine looks at it
+}
+
+// exclusive tells whether a client that came and went unseen has left the
+// terminal to itself. Root never sees that, and opens it all the same.
+func (t *terminal) exclusive() bool {
+	fd, err := unix.Open(t.name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return errors.Is(err, unix.EBUSY)
 }
 
 // OpenPTY makes a pseudo-terminal in raw mode and the symbolic link to it. An
@@ -88,12 +99,10 @@ func (p *PTY) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		n, err := t.master.Read(b)
-		if err == nil {
+		// An error means that the client or the terminal has gone, which
+		// the next round finds out.
+		if n, err := t.master.Read(b); err == nil {
 			return n, nil
-		}
-		if err := p.renew(t); err != nil {
-			return 0, err
 		}
 	}
 }
@@ -115,27 +124,30 @@ func (p *PTY) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// waitClient waits until a client has the terminal open. The kernel offers no
-// event for that, so it looks: soon at first, every 50 ms in the long run.
+// waitClient waits until a client has the terminal open, and replaces one that
+// a client has left. The kernel offers no event for the first, so it looks:
+// soon at first, every 50 ms in the long run.
 func (p *PTY) waitClient() (*terminal, error) {
 	const longest = 50 * time.Millisecond
-	var timer *time.Timer
-	for wait := time.Millisecond; ; wait = min(2*wait, longest) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for wait, round := time.Millisecond, 1; ; wait, round = min(2*wait, longest), round+1 {
 		p.mu.Lock()
 		t, closed := p.current, p.closed
 		p.mu.Unlock()
-		if closed {
+		switch {
+		case closed:
 			return nil, io.EOF
-		}
-		if !hungUp(t.master) {
+		case !hungUp(t.master):
+			t.used = true
 			return t, nil
+		case t.used, round%20 == 0 && t.exclusive():
+			if err := p.renew(t); err != nil {
+				return nil, err
+			}
+			continue
 		}
-		if timer == nil {
-			timer = time.NewTimer(wait)
-			defer timer.Stop()
-		} else {
-			timer.Reset(wait)
-		}
+		timer.Reset(wait)
 		select {
 		case <-timer.C:
 		case <-p.done:
