@@ -50,16 +50,27 @@ type bench struct {
 	inbound []modem.Inbound
 	lines   map[string]*modem.Line // the newest by name
 	fresh   chan struct{}
+
+	patience time.Duration
+	stop     func()
+}
+
+func newBench(t testing.TB, cfg sim.NetworkConfig) *bench {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &bench{
+		t: t, net: sim.NewNetwork(cfg), patience: 10 * time.Second,
+		lines: make(map[string]*modem.Line), fresh: make(chan struct{}, 1),
+	}
 }
 
 // start plugs the modems in as modem0, modem1, … and runs a pool over ports,
 // or over all of them by path where there are none.
 func start(t testing.TB, cfg sim.NetworkConfig, modems []sim.ModemConfig, pc modem.PoolConfig) *bench {
 	t.Helper()
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	b := &bench{t: t, net: sim.NewNetwork(cfg), dir: t.TempDir(), lines: make(map[string]*modem.Line), fresh: make(chan struct{}, 1)}
+	b := newBench(t, cfg)
+	b.dir = t.TempDir()
 	var paths []string
 	for i, mc := range modems {
 		link := b.path(i)
@@ -79,6 +90,7 @@ func start(t testing.TB, cfg sim.NetworkConfig, modems []sim.ModemConfig, pc mod
 		pc.Ports[i] = strings.ReplaceAll(port, "DIR", b.dir)
 	}
 	b.run(pc)
+	t.Cleanup(b.stop)
 	return b
 }
 
@@ -132,11 +144,11 @@ func (b *bench) run(pc modem.PoolConfig) {
 			}
 		}
 	})
-	b.t.Cleanup(func() {
+	b.stop = func() {
 		cancel()
 		running.Wait()
 		b.net.Close()
-	})
+	}
 }
 
 func (b *bench) wake() {
@@ -149,7 +161,7 @@ func (b *bench) wake() {
 // until waits for a condition that new lines, reports or time bring about.
 func (b *bench) until(what string, holds func() bool) {
 	b.t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(b.patience)
 	for !holds() {
 		select {
 		case <-b.fresh:

@@ -1,0 +1,264 @@
+package modem_test
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"smsotpd/modem"
+	"smsotpd/modem/sim"
+	"smsotpd/modem/wire"
+)
+
+// memory opens simulated modems without ptys, so that time can be virtual.
+type memory struct {
+	mu    sync.Mutex
+	ports map[string]*sim.Modem // guarded by mu
+	id    int                   // counts pluggings; guarded by mu
+}
+
+func (o *memory) Open(path string) (wire.Port, error) {
+	o.mu.Lock()
+	m := o.ports[path]
+	o.mu.Unlock()
+	if m == nil {
+		return nil, fs.ErrNotExist
+	}
+	return m.Dial()
+}
+
+func (o *memory) Lookup(path string) string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ports[path] == nil {
+		return ""
+	}
+	return fmt.Sprint(o.id)
+}
+
+func (o *memory) Glob(string) []string { return nil }
+
+func (o *memory) put(path string, m *sim.Modem) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.id++
+	o.ports[path] = m
+}
+
+// inVirtualTime runs a pool with its default time-outs over modems in memory,
+// which have just been given power.
+func inVirtualTime(t *testing.T, configs []sim.ModemConfig, test func(*testing.T, *bench, *memory)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		ports := &memory{ports: make(map[string]*sim.Modem)}
+		pc := modem.PoolConfig{Opener: ports, Timeouts: modem.Timeouts{Quiet: 300 * time.Millisecond}}
+		b := newBench(t, at0())
+		for i, mc := range configs {
+			m, err := b.net.NewModem(mc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Plug(""); err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprintf("modem%d", i)
+			ports.put(name, m)
+			pc.Ports = append(pc.Ports, name)
+		}
+		b.patience = time.Hour
+		b.run(pc)
+		defer b.stop()
+		test(t, b, ports)
+	})
+}
+
+func send(line *modem.Line) modem.Result {
+	return line.Submit(context.Background(), modem.Submission{To: number, Text: text})
+}
+
+func TestBootsOfAllProfiles(t *testing.T) {
+	for _, p := range []sim.Profile{sim.Generic(), sim.SIM800(), sim.Quectel(), sim.Huawei()} {
+		t.Run(p.Name, func(t *testing.T) {
+			var boot time.Duration
+			for _, step := range p.Boot {
+				boot = max(boot, step.After)
+			}
+			inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
+				begin := time.Now()
+				b.until("message", func() bool { return send(b.line("modem0")).Class == modem.Accepted })
+				if late := time.Since(begin) - boot; late > 5*time.Second {
+					t.Errorf("ready %v after the boot of %v", late, boot)
+				}
+				b.unviolated()
+			})
+		})
+	}
+}
+
+// TestAnswerTimes: a late answer counts up to 180 s after Ctrl-Z.
+func TestAnswerTimes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault sim.Fault
+		class modem.Class
+		cause string
+		took  time.Duration
+	}{
+		{"62 s", sim.Fault{On: sim.OnAccepted, Do: sim.Slow, After: 62 * time.Second}, modem.Accepted, "", 62 * time.Second},
+		{"CMS 350 after 135 s", sim.Fault{On: sim.OnPayload, Do: sim.Slow, After: 135 * time.Second}, modem.Accepted, "", 135 * time.Second},
+		{"no prompt", sim.Fault{On: sim.OnPrompt, Do: sim.NoPrompt}, modem.Temporary, "no-prompt", 10 * time.Second},
+		{"silence", sim.Fault{On: sim.OnAccepted, Do: sim.Mute}, modem.Ambiguous, "timeout", 180 * time.Second},
+		{"blocked", sim.Fault{On: sim.OnCommand, Match: regexp.MustCompile("CMGS"), Do: sim.Hang, For: time.Hour}, modem.Temporary, "no-prompt", 10 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{}}, func(t *testing.T, b *bench, _ *memory) {
+				line := b.line("modem0")
+				c.fault.Count = 1
+				b.fault(0, c.fault)
+				r := send(line)
+				if r.Class != c.class || r.Cause != c.cause {
+					t.Errorf("%+v", r)
+				}
+				if took := r.Ended.Sub(r.Began); took.Round(time.Second) != c.took {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+// TestOwedAnswer: after a time-out the next message waits until the answer
+// has come or a minute is over.
+func TestOwedAnswer(t *testing.T) {
+	for _, late := range []time.Duration{181 * time.Second, 190 * time.Second, time.Hour} {
+		t.Run(late.String(), func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{FirstMR: 41}}, func(t *testing.T, b *bench, _ *memory) {
+				line := b.line("modem0")
+				b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Mute, Count: 1})
+				b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.URC, Text: "+CMGS: 41\r\n\r\nOK", After: late, Count: 1})
+				begin := time.Now()
+				if r := send(line); r.Cause != "timeout" {
+					t.Fatalf("%+v", r)
+				}
+				r := send(b.line("modem0"))
+				if r.Class != modem.Accepted || r.MR != 42 {
+					t.Errorf("next message: %+v", r)
+				}
+				if d, most := r.Began.Sub(begin), min(late, 240*time.Second)+5*time.Second; d > most {
+					t.Errorf("next message after %v, not %v", d, most)
+				}
+			})
+		})
+	}
+}
+
+func TestReplugIsQuick(t *testing.T) {
+	instant := sim.Generic()
+	instant.Boot = []sim.BootStep{{Listens: true}}
+	inVirtualTime(t, []sim.ModemConfig{{Profile: instant}}, func(t *testing.T, b *bench, ports *memory) {
+		line := b.line("modem0")
+		m := b.net.Modems()[0]
+		ports.put("modem0", nil)
+		m.Unplug()
+		<-line.Closed()
+		time.Sleep(20 * time.Second) // virtual
+		if st := b.status("modem0"); st.State != modem.Down || !strings.Contains(st.Reason, "plugged in") {
+			t.Errorf("%+v", st)
+		}
+		if err := m.Plug(""); err != nil {
+			t.Fatal(err)
+		}
+		ports.put("modem0", m)
+		begin := time.Now()
+		b.line("modem0")
+		if d := time.Since(begin); d > 2*time.Second {
+			t.Errorf("ready after %v", d)
+		}
+	})
+}
+
+// TestIdleModemIsWatched: what happens to a modem between messages is noticed
+// and told, and mends itself.
+func TestIdleModemIsWatched(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		fault  sim.Fault
+		state  modem.State
+		reason string
+	}{
+		{"registration lost", sim.Fault{On: sim.OnTime, After: time.Minute, Do: sim.NotRegistered, For: 5 * time.Minute}, modem.Waiting, "network"},
+		{"SIM removed", sim.Fault{On: sim.OnTime, After: time.Minute, Do: sim.RemoveSIM, For: 5 * time.Minute}, modem.Waiting, "SIM"},
+		{"mute", sim.Fault{On: sim.OnCommand, Match: regexp.MustCompile("CSQ"), Nth: 4, Do: sim.Hang, For: 5 * time.Minute}, modem.Parked, "does not answer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{Faults: []sim.Fault{c.fault}}}, func(t *testing.T, b *bench, _ *memory) {
+				line := b.line("modem0")
+				<-line.Closed()
+				b.until("state", func() bool {
+					st := b.status("modem0")
+					return st.State == c.state && strings.Contains(st.Reason, c.reason)
+				})
+				if r := send(b.line("modem0")); r.Class != modem.Accepted {
+					t.Errorf("%+v", r)
+				}
+			})
+		})
+	}
+}
+
+// TestNoise: a modem that chatters all the time still sends.
+func TestNoise(t *testing.T) {
+	for _, text := range []string{"^RSSI:26", "SMS Ready", "+CREG: 1", "^BOOT:1,0,0,0,6"} {
+		t.Run(text, func(t *testing.T) {
+			faults := []sim.Fault{{On: sim.OnTime, Do: sim.URC, Text: text, Interval: 200 * time.Millisecond}}
+			inVirtualTime(t, []sim.ModemConfig{{Faults: faults}}, func(t *testing.T, b *bench, _ *memory) {
+				begin := time.Now()
+				for sent := 0; sent < 20; {
+					if send(b.line("modem0")).Class == modem.Accepted {
+						sent++
+					}
+				}
+				if d := time.Since(begin); d > 30*time.Second {
+					t.Errorf("took %v", d)
+				}
+			})
+		})
+	}
+}
+
+// TestTwins: of two ports of one modem one is used, and the other says why
+// it isn't; it takes over when the first is gone.
+func TestTwins(t *testing.T) {
+	same := sim.ModemConfig{IMEI: "490154203237518", IMSI: "001010000000009"}
+	inVirtualTime(t, []sim.ModemConfig{same, same}, func(t *testing.T, b *bench, ports *memory) {
+		var used, other string
+		b.until("one ready, one not", func() bool {
+			for _, st := range b.pool.Statuses() {
+				switch {
+				case st.State == modem.Ready:
+					used = st.Port
+				case st.State == modem.Down && strings.Contains(st.Reason, "same modem"):
+					other = st.Port
+				}
+			}
+			return used != "" && other != ""
+		})
+		b.line(used)
+		ports.put(used, nil)
+		for i, m := range b.net.Modems() {
+			if fmt.Sprintf("modem%d", i) == used {
+				m.Unplug()
+			}
+		}
+		b.until("the other one in use", func() bool {
+			st := b.status(used)
+			return st.State == modem.Ready && st.Port == other
+		})
+	})
+}
