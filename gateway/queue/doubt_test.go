@@ -150,6 +150,7 @@ func TestTheCodeSettlesWhatIsInTheAir(t *testing.T) {
 func TestHoldGoesBeforeTheEndOfWaiting(t *testing.T) {
 	o := newOffice(t)
 	id := o.enqueue(t, alice, 10*time.Minute)
+	o.pass(time.Second) // so that TP-VP is its first step, 5 minutes
 	o.begin(t, id, Carrier{Session: "gone", Modem: "a", IMSI: "imsi-a"})
 	o.pass(8 * time.Minute)
 	o.move(t, func(tx storage.Tx) (Outcome, error) { return o.Recover(tx, id) })

@@ -166,3 +166,66 @@ func (o *office) dump(t tb) []storage.Entry {
 	}))
 	return all
 }
+
+// dropped runs the sweeper's part and returns how many records it deleted.
+func (o *office) dropped(t tb) (n int) {
+	t.Helper()
+	for _, drop := range []func(storage.Tx, int) (int, error){o.DropHeld, o.DropCounts} {
+		o.do(t, func(tx storage.Tx) error {
+			dated, err := o.Dated(tx)
+			if err != nil {
+				return err
+			}
+			some, err := drop(tx, 50)
+			n += some
+			if some > 0 && !dated {
+				t.Error("Dated says that there is nothing to drop")
+			}
+			return err
+		})
+	}
+	return n
+}
+
+// keysOf runs a transaction and returns how many keys it counts for: distinct
+// ones and scans.
+func (o *office) keysOf(t tb, fn func(tx storage.Tx) error) int {
+	t.Helper()
+	var c *counter
+	o.do(t, func(tx storage.Tx) error {
+		c = &counter{Tx: tx, keys: map[string]bool{}}
+		return fn(c)
+	})
+	return len(c.keys) + c.scans
+}
+
+// counter is a transaction that counts the keys that it touches.
+type counter struct {
+	storage.Tx
+	keys  map[string]bool
+	scans int
+}
+
+func (c *counter) Get(key []byte) ([]byte, error) {
+	c.keys[string(key)] = true
+	return c.Tx.Get(key)
+}
+
+func (c *counter) Put(key, value []byte) error {
+	c.keys[string(key)] = true
+	return c.Tx.Put(key, value)
+}
+
+func (c *counter) Delete(key []byte) error {
+	c.keys[string(key)] = true
+	return c.Tx.Delete(key)
+}
+
+func (c *counter) Scan(start, end []byte, limit int) ([]storage.Entry, error) {
+	found, err := c.Tx.Scan(start, end, limit)
+	c.scans++
+	for _, e := range found {
+		c.keys[string(e.Key)] = true
+	}
+	return found, err
+}

@@ -3,7 +3,6 @@ package queue
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -68,7 +67,8 @@ const (
 	// keepSiblings is how many attempts of one SIM to one recipient are
 	// remembered.
 	keepSiblings = 16
-	// scanHeld is how many held reports one settlement looks at.
+	// scanHeld is how many of the reports that came since an attempt began
+	// its settlement looks at.
 	scanHeld = 16
 	// sctsTolerance is how far the service centre's clock may be off.
 	sctsTolerance = 10 * time.Minute
@@ -84,36 +84,43 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 	if err != nil {
 		return Outcome{}, false, err
 	}
-	if i := match(known.Sent, held); i >= 0 {
-		id := ID(known.Sent[i].ID)
-		m, err := q.Get(tx, id)
-		if err == nil {
-			before := m.State
-			q.apply(&m, known.Sent[i].Attempt, held, tx.Now())
-			out, err = q.finish(tx, id, before, m, known.Sent[i].Attempt)
-			return out, err == nil, err
-		}
-		if !errors.Is(err, ErrNotFound) {
+	i := match(known.Sent, held)
+	if i < 0 {
+		return Outcome{}, false, q.held.Put(tx, heldKey(tx.Now(), holdID), held)
+	}
+	about := &known.Sent[i]
+	if about.MR != held.MR { // in doubt until now: this is its reference
+		about.MR = held.MR
+		if err := q.siblings.Put(tx, key, known); err != nil {
 			return Outcome{}, false, err
 		}
 	}
-	return Outcome{}, false, q.held.Put(tx, heldKey(tx.Now(), holdID), held)
+	id := ID(about.ID)
+	m, err := q.Get(tx, id)
+	if err != nil {
+		return Outcome{}, false, err
+	}
+	before := m.State
+	q.apply(&m, about.Attempt, held, tx.Now())
+	out, err = q.finish(tx, id, before, m, about.Attempt)
+	return out, err == nil, err
 }
 
 // match finds the attempt that a report is about, -1 for none: the newest with
 // its reference that the service centre can have taken by then, or else the
-// only one in doubt.
+// only one in doubt, if the service centre can have taken that one then.
 func match(sent []sentAttempt, r heldReport) int {
 	newest, plausible := -1, -1
 	doubtful, doubts := -1, 0
 	for i, s := range sent {
+		after := r.SCTS.Time().Sub(s.Started.Time())
 		switch {
 		case s.MR == r.MR:
 			newest = i
-			if r.SCTS != 0 && !s.Started.Time().After(r.SCTS.Time().Add(sctsTolerance)) {
+			if r.SCTS != 0 && after >= -sctsTolerance {
 				plausible = i
 			}
-		case s.MR < 0:
+		case s.MR < 0 && (r.SCTS == 0 || after.Abs() <= sctsTolerance):
 			doubtful = i
 			doubts++
 		}
@@ -207,30 +214,29 @@ func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
 		ID: id[:], Attempt: len(m.Attempts) - 1, MR: a.MR, Started: a.Started,
 	})
 	known.Sent = known.Sent[max(0, len(known.Sent)-keepSiblings):]
-	if err := q.siblings.Put(tx, key, known); err != nil {
-		return err
-	}
-	early, err := q.held.Scan(tx, nil, nil, scanHeld)
+	newest := len(known.Sent) - 1
+	early, err := q.held.Scan(tx, heldKey(a.Started.Time(), ID{}), nil, scanHeld)
 	if err != nil {
 		return err
 	}
 	for _, row := range early {
-		if !bytes.Equal(row.Value.Siblings, key) || match(known.Sent, row.Value) != len(known.Sent)-1 {
+		if !bytes.Equal(row.Value.Siblings, key) || match(known.Sent, row.Value) != newest {
 			continue
 		}
+		known.Sent[newest].MR = row.Value.MR
 		q.apply(m, len(m.Attempts)-1, row.Value, tx.Now())
 		if err := q.held.Delete(tx, row.Key); err != nil {
 			return err
 		}
 	}
-	return nil
+	return q.siblings.Put(tx, key, known)
 }
 
 // forget takes the message out of report matching.
 func (q *Queue) forget(tx storage.Tx, id ID, m Message) error {
 	seen := map[string]bool{}
 	for _, a := range m.Attempts {
-		if seen[a.IMSI] {
+		if !a.sent() || seen[a.IMSI] {
 			continue
 		}
 		seen[a.IMSI] = true

@@ -1,0 +1,199 @@
+package queue
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// taken is a message of ten minutes that modem a has sent with the reference.
+func taken(t *testing.T, o *office, to string, mr byte) ID {
+	t.Helper()
+	id := o.enqueue(t, to, 10*time.Minute)
+	o.send(t, id, "a", accepted(mr))
+	return id
+}
+
+func TestOneReferenceTwice(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		// scts is when the service centre took the message, after the second
+		// one was sent.
+		scts  time.Duration
+		known bool
+		first bool
+	}{
+		{"after the second was sent", time.Second, true, false},
+		{"before the second was sent", -30 * time.Minute, true, true},
+		{"a little before, as clocks differ", -5 * time.Minute, true, false},
+		{"unknown", 0, false, false},
+		{"before both", -3 * time.Hour, true, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOffice(t)
+			first := taken(t, o, alice, 7)
+			o.pass(time.Hour)
+			second := taken(t, o, alice, 7)
+			var scts time.Time
+			if c.known {
+				scts = o.now().Add(c.scts)
+			}
+			out, matched := o.report(t, "a", 7, alice, FateDelivered, scts)
+			if want := map[bool]ID{true: first, false: second}[c.first]; !matched || out.ID != want {
+				t.Errorf("matched: %v; the first one: %v, want %v", matched, out.ID == first, c.first)
+			}
+		})
+	}
+}
+
+func TestReportsAreToldApart(t *testing.T) {
+	for _, c := range []struct {
+		name, modem, to string
+		mr              byte
+		matched         bool
+	}{
+		{"its own", "a", alice, 7, true},
+		{"without a country code", "a", "0612345678", 7, true},
+		{"another SIM", "b", alice, 7, false},
+		{"another recipient", "a", bob, 7, false},
+		{"another reference", "a", alice, 8, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOffice(t)
+			id := taken(t, o, alice, 7)
+			if _, matched := o.report(t, c.modem, c.mr, c.to, FateDelivered, o.now()); matched != c.matched {
+				t.Errorf("matched: %v", matched)
+			}
+			if delivered := o.get(t, id).State == Delivered; delivered != c.matched {
+				t.Errorf("delivered: %v", delivered)
+			}
+		})
+	}
+}
+
+func TestReportOnADoubt(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		doubts  int
+		scts    time.Duration
+		matched bool
+	}{
+		{"the only one", 1, time.Second, true},
+		{"clocks differ", 1, 5 * time.Minute, true},
+		{"sent long after", 1, time.Hour, false},
+		{"sent long before", 1, -time.Hour, false},
+		{"one of two", 2, time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOffice(t)
+			for range c.doubts {
+				inDoubt(t, o)
+			}
+			if _, matched := o.report(t, "a", 7, alice, FateDelivered, o.now().Add(c.scts)); matched != c.matched {
+				t.Errorf("matched: %v", matched)
+			}
+		})
+	}
+}
+
+// The first report on a doubt tells its reference; the next one finds it by
+// that, although there is another doubt by then, and no other report does.
+func TestReportTeachesTheReference(t *testing.T) {
+	o := newOffice(t)
+	id := inDoubt(t, o)
+	o.report(t, "a", 7, alice, FateTrying, o.now())
+	if m := o.want(t, id, Accepted); m.Attempts[0].MR != 7 {
+		t.Fatalf("the reference is %d", m.Attempts[0].MR)
+	}
+	if _, matched := o.report(t, "a", 8, alice, FateDelivered, o.now()); matched {
+		t.Error("a report with another reference was credited to it")
+	}
+	o.pass(time.Second)
+	inDoubt(t, o)
+	if out, matched := o.report(t, "a", 7, alice, FateDelivered, o.now()); !matched || out.ID != id {
+		t.Errorf("the second report: matched %v", matched)
+	}
+	o.want(t, id, Delivered)
+}
+
+func TestReportBeforeTheAnswer(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		result Settlement
+		mr     byte
+		fates  []Fate
+		want   State
+	}{
+		{"delivered", accepted(7), 7, []Fate{FateDelivered}, Delivered},
+		{"trying, then delivered", accepted(7), 7, []Fate{FateTrying, FateDelivered}, Delivered},
+		{"failed", accepted(7), 7, []Fate{FateUndeliverable}, Undelivered},
+		{"given up for now", accepted(7), 7, []Fate{FateGaveUp}, Queued},
+		{"of another message", accepted(7), 8, []Fate{FateDelivered}, Accepted},
+		{"no answer, delivered", doubt(), 7, []Fate{FateDelivered}, Delivered},
+		{"no answer, trying and delivered", doubt(), 7, []Fate{FateTrying, FateDelivered}, Delivered},
+		{"not sent", Settlement{Result: ResultTemporary}, 7, []Fate{FateDelivered}, Queued},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOffice(t)
+			// What else is held is of no account, however much it is.
+			for i := range 2 * scanHeld {
+				o.report(t, "a", byte(i), fmt.Sprintf("+336000000%02d", i), FateDelivered, o.now())
+			}
+			o.pass(time.Second)
+			id := o.enqueue(t, alice, 5*time.Minute)
+			b := o.begin(t, id, o.carrier("a"))
+			for _, fate := range c.fates {
+				o.pass(time.Second)
+				if _, matched := o.report(t, "a", c.mr, alice, fate, o.now()); matched {
+					t.Fatal("matched before the answer")
+				}
+			}
+			o.settle(t, b, c.result)
+			o.want(t, id, c.want)
+		})
+	}
+}
+
+// A report that came before the attempt began is of an earlier message, which
+// has been forgotten.
+func TestReportOfTheDeparted(t *testing.T) {
+	o := newOffice(t)
+	o.report(t, "a", 7, alice, FateDelivered, o.now())
+	o.pass(time.Minute)
+	o.want(t, taken(t, o, alice, 7), Accepted)
+}
+
+func TestOldSiblingsAreForgotten(t *testing.T) {
+	o := newOffice(t)
+	ids := make([]ID, keepSiblings+1)
+	for i := range ids {
+		ids[i] = taken(t, o, alice, byte(i))
+		o.pass(time.Second)
+	}
+	if _, matched := o.report(t, "a", 0, alice, FateDelivered, o.now()); matched {
+		t.Error("more siblings are kept than should be")
+	}
+	for i, id := range ids[1:] {
+		if out, matched := o.report(t, "a", byte(i+1), alice, FateDelivered, o.now()); !matched || out.ID != id {
+			t.Errorf("sibling %d: matched %v", i+1, matched)
+		}
+	}
+}
+
+func TestHeldReportsAreDropped(t *testing.T) {
+	o := newOffice(t)
+	o.report(t, "a", 1, alice, FateDelivered, o.now())
+	o.pass(time.Minute)
+	o.report(t, "a", 2, alice, FateDelivered, o.now())
+	if n := o.dropped(t); n != 0 {
+		t.Fatalf("%d dropped within the hold", n)
+	}
+	o.pass(time.Minute + time.Second)
+	if n := o.dropped(t); n != 1 {
+		t.Fatalf("%d dropped after two minutes, want 1", n)
+	}
+	o.pass(time.Minute)
+	if n := o.dropped(t); n != 1 || len(o.dump(t)) != 0 {
+		t.Fatalf("%d dropped at last; %d records left", n, len(o.dump(t)))
+	}
+}
