@@ -1,0 +1,412 @@
+package queue
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+	"pgregory.net/rapid"
+
+	"smsotpd/storage"
+)
+
+// TestLives leads messages through random lives (every operation at every
+// moment, also those that a sound dispatcher would not ask for) and holds the
+// promises of the package against what the store says after each step.
+func TestLives(t *testing.T) {
+	o := newOffice(t)
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		l := &lives{T: rt, office: o, round: round, was: map[ID]Message{}, facts: map[ID]*facts{}}
+		for range rapid.IntRange(1, 2).Draw(rt, "messages") {
+			l.enqueue(rt)
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"":         l.check,
+			"enqueue":  l.enqueue,
+			"begin":    l.begin,
+			"lease":    l.lease,
+			"settle":   l.settle,
+			"report":   l.report,
+			"withdraw": l.withdraw,
+			"proven":   l.proven,
+			"recover":  l.recover,
+			"pass":     l.letPass,
+			"next":     l.toNext,
+		})
+		l.end()
+	})
+}
+
+// lives is one random run.
+type lives struct {
+	*rapid.T
+	*office
+	round int
+	ids   []ID
+	was   map[ID]Message
+	facts map[ID]*facts
+	// target are the messages that the step is about; others stay as they are.
+	target []ID
+}
+
+// facts is what the test knows of a message without asking the queue.
+type facts struct {
+	to        string
+	expires   time.Time
+	withdrawn bool
+	// committed is when each attempt's Ctrl-Z was written at the latest.
+	committed []time.Time
+	// dead: the session that sends it is gone.
+	dead bool
+}
+
+func (l *lives) enqueue(rt *rapid.T) {
+	if len(l.ids) >= 4 {
+		return
+	}
+	to := fmt.Sprintf("+336%04d%04d", l.round, rapid.IntRange(0, 1).Draw(rt, "recipient"))
+	life := rapid.SampledFrom([]time.Duration{30 * time.Second, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute}).Draw(rt, "life")
+	id := l.office.enqueue(l, to, life)
+	l.ids = append(l.ids, id)
+	l.facts[id] = &facts{to: to, expires: l.now().Add(life)}
+	l.target = []ID{id}
+}
+
+func (l *lives) one(rt *rapid.T) (ID, *facts, Message) {
+	id := rapid.SampledFrom(l.ids).Draw(rt, "message")
+	l.target = []ID{id}
+	return id, l.facts[id], l.get(l, id)
+}
+
+// modem draws a modem; "z" is one of a session that is gone.
+func (l *lives) modem(rt *rapid.T) Carrier {
+	name := rapid.SampledFrom([]string{"a", "b", "z"}).Draw(rt, "modem")
+	c := Carrier{Session: l.store.Session(), Modem: name, IMSI: fmt.Sprintf("%s-%d", name, l.round)}
+	if name == "z" {
+		c.Session = "gone"
+	}
+	return c
+}
+
+func (l *lives) begin(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	c := l.modem(rt)
+	err := l.store.Update(l.Context(), func(tx storage.Tx) error {
+		_, err := l.Begin(tx, id, c)
+		return err
+	})
+	sendable := before.State == Queued && !f.withdrawn && f.expires.Sub(l.now()) >= l.policy.MinLife
+	if lease := before.Lease; lease != nil && lease.Session != "gone" && c.Session == "gone" {
+		sendable = sendable && !l.now().Before(lease.Until.Time())
+	}
+	switch {
+	case err == nil && !sendable:
+		rt.Fatalf("begun in state %s, withdrawn %v, with %v to live", before.State, f.withdrawn, f.expires.Sub(l.now()))
+	case errors.Is(err, ErrNotSendable) && sendable:
+		rt.Fatal("a sendable message was refused")
+	case err != nil && !errors.Is(err, ErrNotSendable):
+		rt.Fatal(err)
+	case err == nil:
+		f.dead = c.Session == "gone"
+		f.committed = append(f.committed, l.now())
+	}
+}
+
+func (l *lives) lease(rt *rapid.T) {
+	id, _, before := l.one(rt)
+	c := l.modem(rt)
+	l.do(l, func(tx storage.Tx) error { return l.Lease(tx, id, c, time.Minute) })
+	after := l.get(l, id)
+	if (after.Lease != nil) != (before.Lease != nil || before.State == Queued) {
+		rt.Fatal("only a queued message can be leased")
+	}
+}
+
+func (l *lives) settle(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	if before.State != Sending {
+		return
+	}
+	s := Settlement{
+		Result: rapid.SampledFrom([]Result{
+			ResultAccepted, ResultAccepted, ResultAmbiguous, ResultAmbiguous,
+			ResultDestination, ResultOurs, ResultSIM, ResultTemporary,
+		}).Draw(rt, "result"),
+		MR:       rapid.Byte().Draw(rt, "MR") % 4,
+		OtherSIM: rapid.Bool().Draw(rt, "other SIM"),
+		Soon:     time.Duration(rapid.IntRange(0, 2).Draw(rt, "soon")) * time.Second,
+	}
+	if rapid.Bool().Draw(rt, "committed") {
+		s.Committed = l.now().Add(-time.Second)
+		f.committed[len(f.committed)-1] = s.Committed
+	} else {
+		f.committed[len(f.committed)-1] = l.now()
+	}
+	attempt := len(before.Attempts) - 1
+	stale := rapid.IntRange(0, 9).Draw(rt, "stale") == 0
+	if stale {
+		attempt--
+	}
+	out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Settle(tx, id, attempt, s) })
+	if stale != (out.Message.State == Sending) {
+		rt.Fatalf("a settlement of attempt %d of %d left the message %s", attempt, len(before.Attempts), out.Message.State)
+	}
+}
+
+func (l *lives) report(rt *rapid.T) {
+	_, f, m := l.one(rt)
+	imsi, mr := l.modem(rt).IMSI, int(rapid.Byte().Draw(rt, "MR")%4)
+	if len(m.Attempts) > 0 && rapid.Bool().Draw(rt, "aimed") {
+		a := rapid.SampledFrom(m.Attempts).Draw(rt, "attempt")
+		imsi = a.IMSI
+		if a.MR >= 0 {
+			mr = a.MR
+		}
+	}
+	fate := rapid.SampledFrom([]Fate{FateDelivered, FateTrying, FateUndeliverable, FateGaveUp}).Draw(rt, "fate")
+	scts := rapid.SampledFrom([]time.Time{{}, l.now(), l.now().Add(-time.Hour), l.now().Add(time.Hour)}).Draw(rt, "SCTS")
+	// All to the same recipient by the same SIM may be meant.
+	l.target = slices.DeleteFunc(slices.Clone(l.ids), func(other ID) bool { return l.facts[other].to != f.to })
+	var out Outcome
+	var matched bool
+	hold := NewID()
+	l.do(l, func(tx storage.Tx) (err error) {
+		out, matched, err = l.Reported(tx, Report{
+			IMSI: imsi, MR: byte(mr), Recipient: f.to[3:], SCTS: scts, Fate: fate,
+		}, hold)
+		return err
+	})
+	if !matched {
+		l.target = nil
+		return
+	}
+	l.target = []ID{out.ID}
+	a := out.Message.Attempts[out.Attempt]
+	if a.IMSI != imsi || a.MR >= 0 && a.MR != mr || a.Result != ResultAccepted && a.Result != ResultAmbiguous {
+		rt.Fatalf("a report of SIM %s with MR %d was credited to %+v", imsi, mr, a)
+	}
+}
+
+func (l *lives) withdraw(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	state := rapid.SampledFrom([]State{Canceled, Superseded, Expired}).Draw(rt, "as")
+	l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Withdraw(tx, id, state) })
+	f.withdrawn = f.withdrawn || before.State.Open()
+}
+
+func (l *lives) proven(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	sole := rapid.Bool().Draw(rt, "sole")
+	out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Proven(tx, id, sole) })
+	f.withdrawn = f.withdrawn || before.State.Open()
+	if sole && (before.State == Accepted || before.State == Ambiguous) && out.Message.State != Delivered {
+		rt.Fatalf("the only message that carried the code is %s", out.Message.State)
+	}
+}
+
+func (l *lives) recover(*rapid.T) {
+	l.target = nil
+	for _, id := range l.ids {
+		before := l.get(l, id)
+		out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Recover(tx, id) })
+		dead := before.State == Sending && l.facts[id].dead
+		if dead == (out.Message.State == Sending) && before.State == Sending {
+			l.Fatalf("recovered: a dead session %v, state %s", dead, out.Message.State)
+		}
+		if dead {
+			l.target = append(l.target, id)
+			l.facts[id].committed[len(before.Attempts)-1] = l.now()
+		}
+	}
+}
+
+func (l *lives) letPass(rt *rapid.T) {
+	l.target = nil
+	l.pass(rapid.SampledFrom([]time.Duration{time.Second, 5 * time.Second, 31 * time.Second, 2 * time.Minute}).Draw(rt, "time"))
+	l.drive()
+}
+
+// toNext goes to the next time at which something happens.
+func (l *lives) toNext(rt *rapid.T) {
+	_, _, m := l.one(rt)
+	send, advance := l.Next(m, l.now())
+	l.target = nil
+	for _, at := range []time.Time{send, advance} {
+		if at.After(l.now()) {
+			l.clock.Store(at.UnixMicro())
+			l.drive()
+			return
+		}
+	}
+}
+
+// drive does what dispatch does when time has passed.
+func (l *lives) drive() {
+	for _, id := range l.ids {
+		for turns := 0; ; turns++ {
+			before := l.get(l, id)
+			_, advance := l.Next(before, l.now())
+			if advance.IsZero() || advance.After(l.now()) {
+				break
+			}
+			if turns == 4 {
+				l.Fatalf("a message in state %s doesn't come to rest", before.State)
+			}
+			l.target = append(l.target, id)
+			if out := l.advance(l, id); bytes.Equal(encode(l, out.Message), encode(l, before)) {
+				l.Fatalf("Advance at its time did nothing to a message in state %s", before.State)
+			}
+		}
+	}
+}
+
+// end lets time run out: nothing may be stuck.
+func (l *lives) end() {
+	for range 3 {
+		l.recover(nil)
+		l.check(l.T)
+		for _, id := range l.ids {
+			if m := l.get(l, id); m.State == Sending {
+				l.target = []ID{id}
+				l.facts[id].committed[len(m.Attempts)-1] = l.now()
+				l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Settle(tx, id, len(m.Attempts)-1, doubt()) })
+				l.check(l.T)
+			}
+		}
+		l.target = nil
+		l.pass(20 * time.Minute)
+		l.drive()
+		l.check(l.T)
+	}
+	for _, id := range l.ids {
+		if m := l.get(l, id); m.State.Open() {
+			l.Fatalf("a message is stuck in state %s", m.State)
+		}
+	}
+}
+
+// check holds every message against the promises.
+func (l *lives) check(rt *rapid.T) {
+	for _, id := range l.ids {
+		before, known := l.was[id]
+		after := l.get(l, id)
+		l.was[id] = after
+		if known {
+			if !slices.Contains(l.target, id) && !bytes.Equal(encode(rt, before), encode(rt, after)) {
+				rt.Fatalf("a message changed in a step about another: %s to %s", before.State, after.State)
+			}
+			checkStep(rt, before, after)
+		}
+		l.checkMessage(rt, id, after)
+	}
+	l.target = nil
+}
+
+// checkStep holds a step against the promises about changes.
+func checkStep(rt *rapid.T, before, after Message) {
+	switch {
+	case before.State == Delivered && after.State != Delivered:
+		rt.Fatalf("delivered became %s", after.State)
+	case !before.State.Open() && after.State.Open():
+		rt.Fatalf("%s became %s", before.State, after.State)
+	case len(after.Attempts) < len(before.Attempts):
+		rt.Fatal("an attempt was lost")
+	}
+	for i, old := range before.Attempts {
+		now := after.Attempts[i]
+		final := old.Fate == FateDelivered || old.Fate == FateUndeliverable || old.Fate == FateGaveUp
+		switch {
+		case now.Modem != old.Modem || now.Started != old.Started || now.Until != old.Until:
+			rt.Fatalf("an attempt changed from %+v to %+v", old, now)
+		case old.Result != "" && (now.Result != old.Result || now.Settled != old.Settled || old.MR >= 0 && now.MR != old.MR):
+			rt.Fatalf("a settled attempt changed from %+v to %+v", old, now)
+		case final && (now.Fate == FateTrying || now.Fate == ""), old.Fate == FateDelivered && now.Fate != old.Fate:
+			rt.Fatalf("fate %s became %s", old.Fate, now.Fate)
+		}
+	}
+}
+
+// checkMessage holds a message against the promises about its state.
+func (l *lives) checkMessage(rt *rapid.T, id ID, m Message) {
+	f := l.facts[id]
+	maybe, doubts, resends := 0, 0, 0
+	for i, a := range m.Attempts {
+		if a.Result == ResultTemporary || a.Result == ResultSIM || a.Result == ResultDestination || a.Result == ResultOurs {
+			continue
+		}
+		maybe++
+		if doubts > 0 {
+			resends++
+			previous := m.Attempts[i-1]
+			if previous.Result == ResultAmbiguous && previous.Fate != FateGaveUp &&
+				a.Started.Time().Before(f.committed[i-1].Add(l.policy.Hold)) {
+				rt.Fatalf("sent again %v after Ctrl-Z", a.Started.Time().Sub(f.committed[i-1]))
+			}
+		}
+		if a.Result == ResultAmbiguous {
+			doubts++
+		}
+	}
+	if resends > 1 {
+		rt.Fatalf("sent %d times after a doubt: %+v", resends, m.Attempts)
+	}
+
+	possible := !f.withdrawn
+	switch m.State {
+	case Queued, Sending:
+	case Ambiguous:
+		possible = possible && doubts == 1
+	case Accepted:
+		possible = possible && maybe == 1
+	default:
+		possible = false
+	}
+	enough := f.expires.Sub(l.now()) >= l.policy.MinLife
+	switch held := m.Text != nil; {
+	case (m.To != nil) != held:
+		rt.Fatal("recipient and text are not wiped together")
+	case held && !possible:
+		rt.Fatalf("the text is still there in state %s, withdrawn %v, %d attempts, %d in doubt", m.State, f.withdrawn, maybe, doubts)
+	case !held && possible && enough && !(m.State == Ambiguous && m.Hold.Time().Add(l.policy.MinLife).After(f.expires)):
+		rt.Fatalf("the text is gone in state %s with %v to live", m.State, f.expires.Sub(l.now()))
+	case held:
+		to, text, err := l.Unseal(id, m)
+		if err != nil || to != f.to || text != "text for "+f.to {
+			rt.Fatalf("unsealed something else: %v", err)
+		}
+	}
+
+	marked := false
+	must(rt, l.store.View(l.Context(), func(tx storage.Tx) (err error) {
+		_, marked, err = l.Queue.open.Find(tx, id[:])
+		return err
+	}))
+	again := slices.ContainsFunc(m.Attempts[:max(0, len(m.Attempts)-1)], func(a Attempt) bool { return a.Result == ResultAmbiguous })
+	send, advance := l.Next(m, l.now())
+	switch {
+	case marked != m.State.Open():
+		rt.Fatalf("state %s, among the open ones: %v", m.State, marked)
+	case m.PossibleDuplicate != again:
+		rt.Fatalf("possible duplicate is %v, sent again after a doubt: %v", m.PossibleDuplicate, again)
+	case m.State.Open() == (m.Settled != 0):
+		rt.Fatalf("state %s, settled at %v", m.State, m.Settled)
+	case !m.State.Open() && (m.Lease != nil || !advance.IsZero()), m.State == Sending && m.Lease == nil:
+		rt.Fatalf("state %s with lease %+v and time %v", m.State, m.Lease, advance)
+	case m.State.Open() && m.State != Sending && advance.IsZero():
+		rt.Fatalf("nothing will ever happen to a message in state %s", m.State)
+	case !send.IsZero() && (m.State != Queued || !enough):
+		rt.Fatalf("to be sent in state %s with %v to live", m.State, f.expires.Sub(l.now()))
+	}
+}
+
+func encode(t tb, m Message) []byte {
+	raw, err := cbor.Marshal(m)
+	must(t, err)
+	return raw
+}
