@@ -29,30 +29,43 @@ type demoTour struct {
 const demoPatience = 30 * time.Second
 
 func (t *demoTour) run(ctx context.Context) error {
-	api := newClient(t.url, t.key)
+	c := newClient(t.url, t.key)
 	t.say(`smsotpd demo: one code travels from an HTTP call to a phone and back.
 The modem, the network and the phone are simulated and quick (%v for an SMS,
 always; real networks take some 3 to 8 s). The daemon, its database and its HTTP
 API are the real ones.`, demoAir+demoReport)
 
 	t.next("The daemon answers at %s; its modem is at %s.", t.url, t.port)
-	if err := t.until(ctx, func() error { return api.call(ctx, http.MethodGet, "/readyz", nil, nil) }); err != nil {
-		return fmt.Errorf("the modem did not get ready: %w", err)
+	if err := t.until(ctx, func() error { return modemReady(ctx, c) }); err != nil {
+		return err
 	}
 	t.more("The modem is registered and ready.")
 
-	started, err := t.start(ctx, api)
+	started, err := t.start(ctx, c)
 	if err != nil {
 		return err
 	}
-	text, err := t.receive(ctx, api, started.Message.ID)
+	text, err := t.receive(ctx, c, started.Message.ID)
 	if err != nil {
 		return err
 	}
-	if err := t.check(ctx, api, started.ID, text); err != nil {
+	if err := t.check(ctx, c, started.ID, text); err != nil {
 		return err
 	}
-	return t.timeline(ctx, api, started.Message.ID)
+	return t.timeline(ctx, c, started.Message.ID)
+}
+
+func modemReady(ctx context.Context, c *client) error {
+	var modems []api.Modem
+	if err := c.call(ctx, http.MethodGet, "/v1/modems", nil, &modems); err != nil {
+		return err
+	}
+	for _, m := range modems {
+		if m.Status != "ready" {
+			return fmt.Errorf("modem %s is %s: %s", m.Name, m.Status, m.Reason)
+		}
+	}
+	return nil
 }
 
 func (t *demoTour) start(ctx context.Context, c *client) (api.Verification, error) {

@@ -122,12 +122,16 @@ func strangers(env map[string]string, flags *pflag.FlagSet) []string {
 	return names
 }
 
-// stopSignals ends the returned context at the first SIGINT or SIGTERM; a
-// second one ends the process.
+// stopSignals ends the returned context at the first SIGINT or SIGTERM; from
+// then on another one ends the process.
 func stopSignals(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	return ctx, stop
+	signaled, reset := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(ctx)
+	context.AfterFunc(signaled, func() {
+		reset()
+		cancel()
+	})
+	return ctx, reset
 }
 
 // reload reads the configuration again, applies the log level, and says what
