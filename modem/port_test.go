@@ -1,0 +1,98 @@
+package modem
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"smsotpd/modem/sim"
+)
+
+func TestOpenExplains(t *testing.T) {
+	dir := t.TempDir()
+	plain := filepath.Join(dir, "plain")
+	if err := os.WriteFile(plain, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path, says string
+		is         error
+	}{
+		{filepath.Join(dir, "none"), "plugged in", fs.ErrNotExist},
+		{plain, "not a serial port", syscall.ENOTTY},
+	} {
+		_, err := Devices{}.Open(c.path)
+		if !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v", c.path, err)
+		}
+	}
+	if got := explain("/dev/ttyUSB0", fs.ErrPermission).Error(); !strings.Contains(got, "dialout") {
+		t.Error(got)
+	}
+}
+
+func TestOpenIsExclusive(t *testing.T) {
+	path := openPTY(t)
+	first, err := Devices{}.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Devices{}).Open(path); !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "in use by") {
+		t.Errorf("second: %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Devices{}.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}
+
+// TestBlockedPort: writes end at their deadline, and Close returns although
+// octets wait to be sent and a Read is pending.
+func TestBlockedPort(t *testing.T) {
+	port, err := Devices{}.Open(openPTY(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reading := make(chan error, 1)
+	go func() {
+		_, err := port.Read(make([]byte, 10))
+		reading <- err
+	}()
+	if err := port.SetWriteDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := port.Write(make([]byte, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("write: %v", err)
+	}
+	if err := port.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-reading; err == nil {
+		t.Error("a Read outlived Close")
+	}
+}
+
+// openPTY returns the path of a pty whose other end is never read.
+func openPTY(t *testing.T) string {
+	t.Helper()
+	link := filepath.Join(t.TempDir(), "tty")
+	p, err := sim.OpenPTY(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	real, err := filepath.EvalSymlinks(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return real
+}
