@@ -104,6 +104,12 @@ func (c *Conn) Write(b []byte) (int, error) {
 	}
 }
 
+// tryWrite implements tryWriter.
+func (c *Conn) tryWrite(b []byte) int {
+	n, _ := c.out.put(b)
+	return n
+}
+
 // Close ends both directions. It always returns at once.
 func (c *Conn) Close() error {
 	err := os.ErrClosed

@@ -14,9 +14,15 @@ const maxPending = 1 << 20
 // modem that takes nothing any more does by flow control.
 type blocker interface{ blockWrites(on bool) }
 
-// port is one client's use of a modem: bytes in are read by one goroutine and
-// bytes out written by another, so that a client that doesn't read holds up
-// nobody.
+// tryWriter is a stream that can write what fits at once.
+type tryWriter interface {
+	// tryWrite never waits, and returns how much is done with.
+	tryWrite(b []byte) int
+}
+
+// port is one client's use of a modem: bytes in are read by one goroutine;
+// bytes out that don't fit at once are written by another, so that a client
+// that doesn't read holds up nobody.
 type port struct {
 	stream io.ReadWriter
 	gone   chan struct{} // closed when nothing serves the stream any more
@@ -26,6 +32,7 @@ type port struct {
 
 	mu      sync.Mutex
 	pending []byte
+	writing bool          // the other goroutine has taken from pending
 	split   time.Duration // between single bytes
 	single  bool          // bytes go out one at a time
 	blocked chan struct{} // not nil: nothing is read until it is closed
@@ -70,9 +77,15 @@ func (p *port) close() {
 	})
 }
 
-// write queues b; it never blocks and keeps nothing of b.
+// write writes or queues b; it never blocks and keeps nothing of b.
 func (p *port) write(b []byte) {
 	p.mu.Lock()
+	if try, ok := p.stream.(tryWriter); ok && len(p.pending) == 0 && !p.writing && !p.single {
+		if b = b[try.tryWrite(b):]; len(b) == 0 {
+			p.mu.Unlock()
+			return
+		}
+	}
 	p.pending = append(p.pending, b[:min(len(b), maxPending-len(p.pending))]...)
 	p.mu.Unlock()
 	select {
@@ -90,24 +103,35 @@ func (p *port) writeLoop() {
 			return
 		}
 		p.mu.Lock()
-		out, p.pending = p.pending, out[:0]
-		single, pause := p.single, p.split
-		p.mu.Unlock()
-		if !single {
-			if _, err := p.stream.Write(out); err != nil {
+		for len(p.pending) > 0 {
+			out, p.pending, p.writing = p.pending, out[:0], true
+			single, pause := p.single, p.split
+			p.mu.Unlock()
+			if !p.writeOut(out, single, pause) {
 				return
 			}
-			continue
+			p.mu.Lock()
 		}
-		for i := range out {
-			if _, err := p.stream.Write(out[i : i+1]); err != nil {
-				return
-			}
-			if pause > 0 && !p.pause(pause) {
-				return
-			}
+		p.writing = false
+		p.mu.Unlock()
+	}
+}
+
+// writeOut returns false when the port ends.
+func (p *port) writeOut(out []byte, single bool, pause time.Duration) bool {
+	if !single {
+		_, err := p.stream.Write(out)
+		return err == nil
+	}
+	for i := range out {
+		if _, err := p.stream.Write(out[i : i+1]); err != nil {
+			return false
+		}
+		if pause > 0 && !p.pause(pause) {
+			return false
 		}
 	}
+	return true
 }
 
 // pause waits for d, or until the port ends, which it tells by false.

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,8 +38,8 @@ type PTY struct {
 // terminal is one pseudo-terminal.
 type terminal struct {
 	master *os.File
-	name   string // of the slave
-	used   bool   // a client was seen; only Read's goroutine looks at it
+	name   string      // of the slave
+	used   atomic.Bool // a client has had it open
 }
 
 // exclusive tells whether a client that came and went unseen has left the
@@ -95,14 +96,16 @@ func (p *PTY) Close() error {
 // Read returns what a client has written.
 func (p *PTY) Read(b []byte) (int, error) {
 	for {
-		t, err := p.waitClient()
-		if err != nil {
-			return 0, err
+		p.mu.Lock()
+		t := p.current
+		p.mu.Unlock()
+		if t.used.Load() {
+			if n, err := t.master.Read(b); err == nil {
+				return n, nil
+			}
 		}
-		// An error means that the client or the terminal has gone, which
-		// the next round finds out.
-		if n, err := t.master.Read(b); err == nil {
-			return n, nil
+		if err := p.waitClient(); err != nil {
+			return 0, err
 		}
 	}
 }
@@ -115,7 +118,7 @@ func (p *PTY) Write(b []byte) (int, error) {
 	if closed {
 		return 0, io.ErrClosedPipe
 	}
-	if hungUp(t.master) {
+	if !t.used.Load() && hungUp(t.master) {
 		return len(b), nil
 	}
 	if _, err := t.master.Write(b); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, syscall.EIO) {
@@ -124,10 +127,26 @@ func (p *PTY) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// tryWrite implements tryWriter.
+func (p *PTY) tryWrite(b []byte) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || !p.current.used.Load() && hungUp(p.current.master) {
+		return len(b)
+	}
+	written := 0
+	control(p.current.master, func(fd int) error {
+		n, err := unix.Write(fd, b)
+		written = max(n, 0)
+		return err
+	})
+	return written
+}
+
 // waitClient waits until a client has the terminal open, and replaces one that
 // a client has left. The kernel offers no event for the first, so it looks:
 // soon at first, every 50 ms in the long run.
-func (p *PTY) waitClient() (*terminal, error) {
+func (p *PTY) waitClient() error {
 	const longest = 50 * time.Millisecond
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -137,13 +156,13 @@ func (p *PTY) waitClient() (*terminal, error) {
 		p.mu.Unlock()
 		switch {
 		case closed:
-			return nil, io.EOF
+			return io.EOF
 		case !hungUp(t.master):
-			t.used = true
-			return t, nil
-		case t.used, round%20 == 0 && t.exclusive():
+			t.used.Store(true)
+			return nil
+		case t.used.Load(), round%20 == 0 && t.exclusive():
 			if err := p.renew(t); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
