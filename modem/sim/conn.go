@@ -157,7 +157,10 @@ func (c *Conn) abandoned() bool {
 }
 
 // blockWrites makes the peer's writes block whatever room there is.
-func (c *Conn) blockWrites(on bool) { c.in.setBlocked(on) }
+func (c *Conn) blockWrites(on bool) error {
+	c.in.setBlocked(on)
+	return nil
+}
 
 // half is one direction. changed is closed and replaced when a waiter may find
 // it otherwise than before.

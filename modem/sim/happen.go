@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"errors"
 	"math/rand/v2"
+	"os"
 	"time"
 )
 
@@ -33,7 +35,11 @@ func (m *Modem) happen(f Fault) {
 	case SplitBytes:
 		m.onPort(f.For, func(p *port, on bool) { p.splitBytes(on, f.Interval) })
 	case BlockWrites:
-		m.onPort(f.For, func(p *port, on bool) { p.block(on) })
+		m.onPort(f.For, func(p *port, on bool) {
+			if err := p.block(on); err != nil && !errors.Is(err, os.ErrClosed) {
+				m.network.config.Logger.Error("can't block a port", "modem", m.index, "error", err)
+			}
+		})
 	case URC, Noise, NULFlood, NMEA:
 		m.repeat(f, time.Now())
 	}

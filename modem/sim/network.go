@@ -73,11 +73,6 @@ func (m Message) GoString() string { return m.String() }
 // LogValue keeps numbers and texts out of logs.
 func (m Message) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
-// delivered tells whether the handset gets the message at all.
-func (m Message) delivered() bool {
-	return slices.ContainsFunc(m.Reports, func(status byte) bool { return status < 32 })
-}
-
 // Receipt is one delivery report on its way to a modem.
 type Receipt struct {
 	Message Message

@@ -12,7 +12,7 @@ const maxPending = 1 << 20
 
 // blocker is a stream that can make its client's writes block at once, as a
 // modem that takes nothing any more does by flow control.
-type blocker interface{ blockWrites(on bool) }
+type blocker interface{ blockWrites(on bool) error }
 
 // tryWriter is a stream that can write what fits at once.
 type tryWriter interface {
@@ -153,22 +153,23 @@ func (p *port) splitBytes(on bool, pause time.Duration) {
 	p.single, p.split = on, pause
 }
 
-// block stops or goes on reading.
-func (p *port) block(on bool) {
+// block stops reading, or goes on.
+func (p *port) block(on bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if on == (p.blocked != nil) {
-		return
-	}
-	if b, ok := p.stream.(blocker); ok {
-		b.blockWrites(on)
+		return nil
 	}
 	if on {
 		p.blocked = make(chan struct{})
-		return
+	} else {
+		close(p.blocked)
+		p.blocked = nil
 	}
-	close(p.blocked)
-	p.blocked = nil
+	if b, ok := p.stream.(blocker); ok {
+		return b.blockWrites(on)
+	}
+	return nil
 }
 
 // waitUnblocked returns false when the port ends.

@@ -45,9 +45,9 @@ type terminal struct {
 // exclusive tells whether a client that came and went unseen has left the
 // terminal to itself. Root never sees that, and opens it all the same.
 func (t *terminal) exclusive() bool {
-	fd, err := unix.Open(t.name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	slave, err := openSlave(t.name)
 	if err == nil {
-		unix.Close(fd)
+		slave.Close()
 	}
 	return errors.Is(err, unix.EBUSY)
 }
@@ -135,11 +135,14 @@ func (p *PTY) tryWrite(b []byte) int {
 		return len(b)
 	}
 	written := 0
-	control(p.current.master, func(fd int) error {
+	err := control(p.current.master, func(fd int) error {
 		n, err := unix.Write(fd, b)
 		written = max(n, 0)
 		return err
 	})
+	if err != nil && !errors.Is(err, unix.EAGAIN) {
+		return len(b)
+	}
 	return written
 }
 
@@ -224,10 +227,10 @@ func (p *PTY) point(t *terminal) error {
 
 // blockWrites makes the client's writes block by the XOFF of software flow
 // control, whatever room the kernel's buffer has.
-func (p *PTY) blockWrites(on bool) {
+func (p *PTY) blockWrites(on bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	control(p.current.master, func(fd int) error {
+	return control(p.current.master, func(fd int) error {
 		attr, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 		if err != nil {
 			return err
@@ -250,58 +253,68 @@ const xoff = 0x13
 // openTerminal makes a pseudo-terminal. The slave is opened and closed once,
 // so that the master shows from the start whether a client has it open.
 func openTerminal() (*terminal, error) {
-	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("sim: /dev/ptmx: %w", err)
+		return nil, fmt.Errorf("sim: %w", err)
 	}
-	name, err := prepareTerminal(fd)
-	if err != nil {
-		unix.Close(fd)
+	t := &terminal{master: master}
+	if t.name, err = prepareTerminal(master); err != nil {
+		master.Close()
 		return nil, fmt.Errorf("sim: pty: %w", err)
 	}
-	return &terminal{master: os.NewFile(uintptr(fd), "/dev/ptmx"), name: name}, nil
+	return t, nil
 }
 
-func prepareTerminal(master int) (string, error) {
-	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
-		return "", err
-	}
-	number, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
+func prepareTerminal(master *os.File) (string, error) {
+	var name string
+	err := control(master, func(fd int) error {
+		if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+			return err
+		}
+		number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+		name = "/dev/pts/" + strconv.Itoa(number)
+		return err
+	})
 	if err != nil {
 		return "", err
 	}
-	name := "/dev/pts/" + strconv.Itoa(number)
-	slave, err := unix.Open(name, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	slave, err := openSlave(name)
 	if err != nil {
 		return "", err
 	}
-	defer unix.Close(slave)
-	attr, err := unix.IoctlGetTermios(slave, unix.TCGETS)
-	if err != nil {
-		return "", err
-	}
-	attr.Iflag = 0
-	attr.Oflag = 0
-	attr.Lflag = 0
-	attr.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
-	attr.Cc[unix.VMIN], attr.Cc[unix.VTIME] = 1, 0
-	return name, unix.IoctlSetTermios(slave, unix.TCSETS, attr)
+	defer slave.Close()
+	return name, control(slave, func(fd int) error {
+		attr, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+		if err != nil {
+			return err
+		}
+		attr.Iflag = 0
+		attr.Oflag = 0
+		attr.Lflag = 0
+		attr.Cflag = unix.CS8 | unix.CREAD | unix.CLOCAL | unix.B115200
+		attr.Cc[unix.VMIN], attr.Cc[unix.VTIME] = 1, 0
+		return unix.IoctlSetTermios(fd, unix.TCSETS, attr)
+	})
+}
+
+func openSlave(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 }
 
 // hungUp tells whether no client has the terminal open and all that the last
 // one wrote was read.
 func hungUp(master *os.File) bool {
-	gone := true
-	control(master, func(fd int) error {
+	events := int16(0)
+	err := control(master, func(fd int) error {
 		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		_, err := unix.Poll(fds, 0)
-		gone = err == nil && fds[0].Revents&(unix.POLLHUP|unix.POLLIN) == unix.POLLHUP
+		events = fds[0].Revents
 		return err
 	})
-	return gone
+	return err != nil || events&(unix.POLLHUP|unix.POLLIN) == unix.POLLHUP
 }
 
-// control runs f on the file descriptor, which stays non-blocking.
+// control runs do on the file descriptor, which stays non-blocking.
 func control(f *os.File, do func(fd int) error) error {
 	raw, err := f.SyscallConn()
 	if err != nil {

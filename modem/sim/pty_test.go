@@ -27,13 +27,13 @@ func open(t testing.TB, link string) *client {
 // plugged is a modem on a pty.
 func plugged(t testing.TB, nc NetworkConfig, mc ModemConfig) (*Modem, string) {
 	t.Helper()
+	link := filepath.Join(t.TempDir(), "modem0") // first, so that it is removed last
 	n := NewNetwork(nc)
 	t.Cleanup(n.Close)
 	m, err := n.NewModem(mc)
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := filepath.Join(t.TempDir(), "modem0")
 	if err := m.Open(link); err != nil {
 		t.Fatal(err)
 	}

@@ -145,7 +145,7 @@ func newPrinter(out io.Writer) *printer {
 	p.writing.Go(func() {
 		for s := range p.lines {
 			if out != nil {
-				io.WriteString(out, s)
+				fmt.Fprint(out, s)
 			}
 		}
 	})

@@ -13,7 +13,6 @@ type sending struct {
 	to       string // of text mode
 	text     bool
 	payload  []byte
-	notHex   bool
 	tooEarly bool // bytes came before the prompt
 }
 
