@@ -2,7 +2,6 @@ package modem_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -127,7 +126,7 @@ func (b *bench) run(pc modem.PoolConfig) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := pool.Run(ctx); !errors.Is(err, context.Canceled) {
+		if err := pool.Run(ctx); err != nil {
 			b.t.Errorf("Run: %v", err)
 		}
 	})

@@ -84,6 +84,7 @@ func (l *Line) closing() (error, restOrder) {
 func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	pdu, octets, err := encodeSubmit(sub)
 	if err != nil {
+		l.session.log.Error("a message has no encoding", "error", err)
 		return unsent(Ours, "encode")
 	}
 	leave, err := l.session.take(ctx)

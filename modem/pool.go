@@ -163,7 +163,7 @@ func (p *Pool) Statuses() []Status {
 	return all
 }
 
-// Run supervises the modems until ctx ends, and returns when all ports are
+// Run supervises the modems until ctx ends, and returns nil when all ports are
 // closed and all that was received is handed on. It may be called once.
 func (p *Pool) Run(ctx context.Context) error {
 	var running sync.WaitGroup
@@ -182,12 +182,17 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 	if len(globs) == 0 {
 		<-ctx.Done()
-		return ctx.Err()
+		return nil
 	}
 	look := time.NewTicker(p.cfg.Timeouts.Appear)
 	defer look.Stop()
+	directories := make([]directory, len(globs))
 	for {
-		for _, entry := range globs {
+		for i, entry := range globs {
+			_, pattern := splitPort(entry)
+			if !directories[i].stirred(p.cfg.Opener, filepath.Dir(pattern)) {
+				continue
+			}
 			for _, w := range p.matched(entry) {
 				running.Go(func() {
 					w.run(ctx)
@@ -197,10 +202,30 @@ func (p *Pool) Run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return nil
 		case <-look.C:
 		}
 	}
+}
+
+// directory remembers how a directory looked last.
+type directory struct {
+	id string
+	at time.Time
+}
+
+// everyGlob is how often a directory is read that seems unchanged.
+const everyGlob = 2 * time.Second
+
+// stirred tells whether it is time to read the directory: reading /dev four
+// times a second would cost more than all else that an idle daemon does.
+func (d *directory) stirred(o Opener, path string) bool {
+	id := o.Lookup(path)
+	if id == d.id && time.Since(d.at) < everyGlob {
+		return false
+	}
+	d.id, d.at = id, time.Now()
+	return true
 }
 
 // matched makes workers for the paths that a glob matches and no worker has.

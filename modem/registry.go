@@ -43,7 +43,7 @@ func newRegistry(pinFile string) *registry {
 }
 
 // errTwin: another port of the same modem is in use.
-var errTwin = errors.New("modem: another port of the same modem is in use")
+var errTwin = errors.New("modem: a port of the same modem is in use already")
 
 // claim binds the modem that w has found to w and tells its name: the one it
 // had before, under whichever port, or else the port's own.
@@ -59,7 +59,7 @@ func (r *registry) claim(w *worker, id identity, wanted string) (string, error) 
 	case b == nil:
 		b = &binding{key: key, name: r.freeName(wanted)}
 	case b.live && b.owner != w:
-		return "", fmt.Errorf("%w: this is %s, which is in use", errTwin, b.name)
+		return "", fmt.Errorf("%w: %s", errTwin, b.name)
 	}
 	for _, other := range r.modems {
 		if other.owner == w && other != b {

@@ -163,20 +163,15 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 	}
 	s.wire.Limit(limit)
 	info, err := s.engine.Command(cmd)
-	switch s.wire.Flight().Cause {
-	case wire.Answered, wire.Unfinished:
-		if err == nil || answered(err) {
-			return info, err
-		}
-	case wire.Restart:
+	switch cause := s.wire.Flight().Cause; {
+	case s.wire.Err() != nil || cause == wire.WriteFailed:
+		return nil, errGone
+	case cause == wire.Restart:
 		return nil, errSuspect
-	case wire.Timeout:
-		return nil, errMute
+	case err == nil || answered(err):
+		return info, err
 	}
-	if s.wire.Err() == nil && err == nil {
-		return info, nil
-	}
-	return nil, errGone
+	return nil, errMute
 }
 
 // ask is command for what preparation can do without: a command that this
@@ -187,6 +182,9 @@ func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]s
 		return nil, at.ErrError
 	}
 	info, err := s.command(ctx, cmd, limit)
+	if err == nil && s.wire.Flight().Cause == wire.Unfinished {
+		return info, s.resync(ctx) // its OK may still come
+	}
 	if !errors.Is(err, errMute) {
 		return info, err
 	}

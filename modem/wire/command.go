@@ -97,11 +97,12 @@ func (w *Wire) Abort() {
 	w.abort(Aborted)
 }
 
-// Permit takes an earlier Abort back.
+// Permit takes an earlier Abort back and forgets the last Flight, so that the
+// next one is that of the next command, even if it never gets to the port.
 func (w *Wire) Permit() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.aborted = false
+	w.aborted, w.flight = false, Flight{}
 }
 
 // writeCommand writes a command line with CR as its only line end, which is
