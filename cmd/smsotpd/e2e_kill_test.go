@@ -24,12 +24,12 @@ func dice(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// TestKills kills the gateway ten times at random moments while 200
+// TestE2EKills kills the gateway ten times at random moments while 200
 // verifications are asked for and sent over two modems. Whoever asks gets no
 // answer from a killed gateway and asks again under the same Idempotency-Key,
 // as an application should. Every second delivery report is dropped, so that
 // sends in doubt stay so.
-func TestKills(t *testing.T) {
+func TestE2EKills(t *testing.T) {
 	t.Parallel()
 	const (
 		total = 200
@@ -213,10 +213,10 @@ func (n *installation) settledAfterDoubt(id string) api.Message {
 	return m
 }
 
-// TestGuessesOverKill lets 1,000 guesses at one code run in parallel, kills the
+// TestE2EGuessesOverKill lets 1,000 guesses at one code run in parallel, kills the
 // gateway in their midst, and counts what was evaluated: by the replies, and by
 // the lock that 100 consecutive failures of one number bring about.
-func TestGuessesOverKill(t *testing.T) {
+func TestE2EGuessesOverKill(t *testing.T) {
 	t.Parallel()
 	random := dice(t)
 	n := install(t, plan{modems: 1, air: "0s"})
@@ -322,9 +322,9 @@ func (n *installation) exhaust(to string, count int) string {
 	return v.ID
 }
 
-// TestStopInTheAir stops the gateway while both modems have a message in the
+// TestE2EStopInTheAir stops the gateway while both modems have a message in the
 // air: their answers are waited for, nothing is in doubt, nothing is lost.
-func TestStopInTheAir(t *testing.T) {
+func TestE2EStopInTheAir(t *testing.T) {
 	t.Parallel()
 	n := install(t, plan{modems: 2, air: "1s"})
 	n.serve()

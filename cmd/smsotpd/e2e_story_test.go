@@ -16,9 +16,9 @@ code_ttl = "30s"
 cooldowns = ["1s", "1s", "1h"]
 `
 
-// TestStory follows single verifications through everything that can happen to
+// TestE2EStory follows single verifications through everything that can happen to
 // them in good weather, and holds the timeline to the truth at each step.
-func TestStory(t *testing.T) {
+func TestE2EStory(t *testing.T) {
 	t.Parallel()
 	n := install(t, plan{modems: 1, air: "300ms", config: brief})
 	n.serve()
