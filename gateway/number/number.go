@@ -94,15 +94,16 @@ func Parse(s string) (Number, error) {
 	if !ok {
 		return Number{}, ErrInvalid
 	}
-	region := phonenumbers.GetRegionCodeForNumber(p)
-	if region == "" || !phonenumbers.IsValidNumberForRegion(p, region) {
+	// A number is valid if and only if its plan has a type for it.
+	kind := phonenumbers.GetNumberType(p)
+	if kind == phonenumbers.UNKNOWN {
 		return Number{}, ErrInvalid
 	}
 	return Number{
 		digits:  unique.Make(e164[1:]),
 		calling: int(p.GetCountryCode()),
-		region:  region,
-		class:   classOf(phonenumbers.GetNumberType(p)),
+		region:  phonenumbers.GetRegionCodeForNumber(p),
+		class:   classOf(kind),
 	}, nil
 }
 
