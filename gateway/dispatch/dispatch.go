@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -161,11 +162,16 @@ func (d *Dispatcher) load(ctx context.Context) error {
 
 // refresh makes the index say what the store does of these messages.
 func (d *Dispatcher) refresh(ctx context.Context, ids []queue.ID) error {
-	orphans, err := d.read(ctx, ids)
-	if err != nil {
-		return err
+	for some := range slices.Chunk(ids, page) {
+		orphans, err := d.read(ctx, some)
+		if err != nil {
+			return err
+		}
+		if err := d.each(ctx, orphans, d.o.Queue.Recover); err != nil {
+			return err
+		}
 	}
-	return d.each(ctx, orphans, d.o.Queue.Recover)
+	return nil
 }
 
 // read tells the index of the messages and returns those that another session
@@ -189,11 +195,27 @@ func (d *Dispatcher) read(ctx context.Context, ids []queue.ID) (orphans []queue.
 				orphans = append(orphans, id)
 			}
 			send, advance := d.o.Queue.Next(m, now)
+			if send, err = d.afterLease(tx, m, send); err != nil {
+				return err
+			}
 			d.index.put(id, m, send, advance, now)
 		}
 		return nil
 	})
 	return orphans, err
+}
+
+// afterLease is when a message that may be sent at the given time can be begun
+// here: not before the end of another living process's lease.
+func (d *Dispatcher) afterLease(tx storage.Tx, m queue.Message, send time.Time) (time.Time, error) {
+	if send.IsZero() || m.Lease == nil || m.Lease.Session == d.o.Store.Session() || !send.Before(m.Lease.Until.Time()) {
+		return send, nil
+	}
+	alive, err := storage.Alive(tx, m.Lease.Session)
+	if alive {
+		send = m.Lease.Until.Time()
+	}
+	return send, err
 }
 
 // follow keeps the index up to date with the store.
@@ -211,12 +233,8 @@ func (d *Dispatcher) follow(ctx context.Context, wakes <-chan storage.Wake) erro
 				ids = append(ids, id)
 			}
 		}
-		for len(ids) > 0 {
-			n := min(len(ids), page)
-			if err := d.refresh(ctx, ids[:n]); err != nil {
-				return err
-			}
-			ids = ids[n:]
+		if err := d.refresh(ctx, ids); err != nil {
+			return err
 		}
 	}
 	return ctx.Err()

@@ -53,7 +53,7 @@ type entry struct {
 	// changes its state, zero for never. Both are times of the local clock.
 	send         bool
 	due, advance time.Time
-	// avoid are SIMs (IMSI) that another one is better than.
+	// avoid are SIMs (IMSI) that another one is better than; see patience.
 	avoid []string
 	// taken: a line has it and asks the store.
 	taken bool
@@ -62,6 +62,11 @@ type entry struct {
 	// sendable is its place in ready or chosen, timed in timed.
 	sendable, timed place
 }
+
+// patience is how long a message waits for a SIM that it need not avoid before
+// any will do: longer than most sends take, so that a modem that hangs holds up
+// none but its own.
+const patience = 10 * time.Second
 
 func newIndex() *index {
 	x := &index{
@@ -153,11 +158,22 @@ func (x *index) sort(e *entry, now time.Time) {
 		x.unsend(e)
 	case e.by == nil:
 		x.ready.set(e)
-		x.serve(e)
+		x.serve(e, now)
+	default:
+		x.chosen.set(e)
+		x.serve(e, now)
 	}
 	at := e.advance
-	if e.send && !due && (at.IsZero() || e.due.Before(at)) {
-		at = e.due
+	soonest := func(t time.Time) {
+		if t.After(now) && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if e.send {
+		soonest(e.due)
+		if len(e.avoid) > 0 {
+			soonest(e.due.Add(patience))
+		}
 	}
 	if at.IsZero() {
 		x.timed.remove(e)
@@ -173,10 +189,10 @@ func (x *index) sort(e *entry, now time.Time) {
 	}
 }
 
-// serve hands a ready entry to the idle line that has waited longest of those
-// that may send it.
-func (x *index) serve(e *entry) {
-	i := slices.IndexFunc(x.idle, func(l *line) bool { return x.allowed(e, l) })
+// serve hands an entry that is ready or chosen to the idle line that has waited
+// longest of those that may send it.
+func (x *index) serve(e *entry, now time.Time) {
+	i := slices.IndexFunc(x.idle, func(l *line) bool { return x.allowed(e, l, now) })
 	if i < 0 {
 		return
 	}
@@ -187,9 +203,9 @@ func (x *index) serve(e *entry) {
 }
 
 // allowed says whether the line may send the entry: its SIM has not failed
-// with it, or no other SIM is there.
-func (x *index) allowed(e *entry, l *line) bool {
-	if !slices.Contains(e.avoid, l.IMSI) {
+// with it, no other SIM is there, or the others have kept it waiting.
+func (x *index) allowed(e *entry, l *line, now time.Time) bool {
+	if !slices.Contains(e.avoid, l.IMSI) || now.Sub(e.due) >= patience {
 		return true
 	}
 	for other := range x.lines {
@@ -208,13 +224,14 @@ func (x *index) claim(e *entry) {
 // pick returns the best entry of h that the line may send, nil if there is
 // none.
 func (x *index) pick(h *heapOf, l *line) *entry {
+	now := time.Now()
 	var passed []*entry
 	var found *entry
 	for found == nil && h.Len() > 0 {
 		e := h.first()
 		h.remove(e)
 		passed = append(passed, e)
-		if x.allowed(e, l) {
+		if x.allowed(e, l, now) {
 			found = e
 		}
 	}
@@ -241,10 +258,11 @@ func (x *index) gone(l *line) {
 		x.chosen.remove(e)
 		x.sort(e, time.Now())
 	}
-	// What only this line could have avoided may be anybody's now.
-	for _, e := range slices.Clone(x.ready.entries) {
-		if len(e.avoid) > 0 && !e.taken {
-			x.serve(e)
+	// What waited for this line may be anybody's now.
+	now := time.Now()
+	for _, e := range slices.Concat(x.ready.entries, x.chosen.entries) {
+		if len(e.avoid) > 0 {
+			x.serve(e, now)
 		}
 	}
 }

@@ -146,9 +146,14 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (begun *queu
 }
 
 func (w *worker) settle(tx storage.Tx, f *flight) (queue.Outcome, error) {
+	// The modem's times are of the wall clock, which may be behind the store's.
+	committed := f.result.CommittedAt
+	if !committed.IsZero() {
+		committed = tx.Now().Add(-max(0, f.result.Ended.Sub(committed)))
+	}
 	out, err := w.o.Queue.Settle(tx, f.begun.ID, f.begun.Attempt, queue.Settlement{
 		Result: queue.Result(f.result.Class), Cause: f.result.Cause, MR: f.result.MR,
-		Committed: f.result.CommittedAt, Soon: f.result.Soon, OtherSIM: f.result.OtherSIM,
+		Committed: committed, Soon: f.result.Soon, OtherSIM: f.result.OtherSIM,
 	})
 	if err != nil || !out.Changed() {
 		return out, err
