@@ -15,13 +15,10 @@ type Line struct {
 	session *session
 	name    string
 	id      identity
-	onState func(State, string)
+	worker  *worker
 	closed  chan struct{}
 	once    sync.Once
-
-	mu   sync.Mutex
-	why  error     // why it closed
-	rest restOrder // what Park asked for
+	why     error // why it closed; readable once it is
 }
 
 // restOrder is a caller's wish that a modem stay down for some time.
@@ -30,8 +27,8 @@ type restOrder struct {
 	until  time.Time
 }
 
-func newLine(s *session, name string, onState func(State, string)) *Line {
-	return &Line{session: s, name: name, id: s.identity(), onState: onState, closed: make(chan struct{})}
+func newLine(s *session, w *worker) *Line {
+	return &Line{session: s, name: w.name(), id: s.identity(), worker: w, closed: make(chan struct{})}
 }
 
 // Name is the modem's name, IMEI and IMSI its identity and its SIM's; both
@@ -48,11 +45,10 @@ func (l *Line) IMSI() string { return l.id.imsi }
 func (l *Line) Closed() <-chan struct{} { return l.closed }
 
 // Park closes the line and keeps the modem down for d, in state parked, with
-// the reason for the operator. Delivery reports still come in.
+// the reason for the operator. Delivery reports still come in. It works on a
+// closed line too: what made the caller park the modem may have closed it.
 func (l *Line) Park(reason string, d time.Duration) {
-	l.mu.Lock()
-	l.rest = restOrder{reason: reason, until: time.Now().Add(d)}
-	l.mu.Unlock()
+	l.worker.park(restOrder{reason: reason, until: time.Now().Add(d)})
 	l.close(errParked)
 }
 
@@ -65,17 +61,9 @@ var (
 
 func (l *Line) close(why error) {
 	l.once.Do(func() {
-		l.mu.Lock()
 		l.why = why
-		l.mu.Unlock()
 		close(l.closed)
 	})
-}
-
-func (l *Line) closing() (error, restOrder) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.why, l.rest
 }
 
 // Submit sends one SMS and says what became of it; messages of one line go
@@ -101,10 +89,10 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		l.close(errSuspect)
 		return unsent(Temporary, "closed")
 	}
-	l.onState(Sending, "")
+	l.worker.setState(Sending, "")
 	r, sound := l.submit(ctx, pdu, octets)
 	if sound {
-		l.onState(Ready, "")
+		l.worker.setState(Ready, "")
 		return r
 	}
 	switch {

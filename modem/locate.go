@@ -17,13 +17,14 @@ type stranger struct {
 // locate waits for the port. The configured path goes first; if its modem was
 // seen before and has gone, a new neighbour is worth a look.
 func (w *worker) locate(ctx context.Context) (path string, ok bool) {
-	var around directory
-	for {
+	for i := 0; ; i++ {
 		if w.pool.cfg.Opener.Lookup(w.path) != "" {
 			return w.path, true
 		}
-		if path := w.neighbor(&around); path != "" {
-			return path, true
+		if i%globEvery == 0 {
+			if path := w.neighbor(); path != "" {
+				return path, true
+			}
 		}
 		if !w.explicit && !w.pool.registry.owns(w) {
 			return "", false
@@ -80,8 +81,8 @@ func escapeGlob(s string) string {
 
 // neighbor is a sibling that has appeared since the modem was lost and was
 // not rejected yet, "" if there is none.
-func (w *worker) neighbor(around *directory) string {
-	if w.lost.imei == "" || !around.stirred(w.pool.cfg.Opener, filepath.Dir(w.path)) {
+func (w *worker) neighbor() string {
+	if w.lost.imei == "" {
 		return ""
 	}
 	for path, id := range w.siblings() {

@@ -83,6 +83,10 @@ func (t Timeouts) withDefaults() Timeouts {
 	return t
 }
 
+// globEvery is how many times rarer directories are read than ports looked
+// for: reading /dev costs more than all else that an idle daemon does.
+const globEvery = 4
+
 // Pool supervises many modems: each port has a worker of its own, so that one
 // that hangs holds up no other.
 type Pool struct {
@@ -184,15 +188,10 @@ func (p *Pool) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	look := time.NewTicker(p.cfg.Timeouts.Appear)
+	look := time.NewTicker(globEvery * p.cfg.Timeouts.Appear)
 	defer look.Stop()
-	directories := make([]directory, len(globs))
 	for {
-		for i, entry := range globs {
-			_, pattern := splitPort(entry)
-			if !directories[i].stirred(p.cfg.Opener, filepath.Dir(pattern)) {
-				continue
-			}
+		for _, entry := range globs {
 			for _, w := range p.matched(entry) {
 				running.Go(func() {
 					w.run(ctx)
@@ -206,26 +205,6 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-look.C:
 		}
 	}
-}
-
-// directory remembers how a directory looked last.
-type directory struct {
-	id string
-	at time.Time
-}
-
-// everyGlob is how often a directory is read that seems unchanged.
-const everyGlob = 2 * time.Second
-
-// stirred tells whether it is time to read the directory: reading /dev four
-// times a second would cost more than all else that an idle daemon does.
-func (d *directory) stirred(o Opener, path string) bool {
-	id := o.Lookup(path)
-	if id == d.id && time.Since(d.at) < everyGlob {
-		return false
-	}
-	d.id, d.at = id, time.Now()
-	return true
 }
 
 // matched makes workers for the paths that a glob matches and no worker has.

@@ -417,10 +417,19 @@ func TestPark(t *testing.T) {
 	<-line.Closed()
 	b.until("parked", func() bool { st := b.status("modem0"); return st.State == modem.Parked && st.Reason == "no credit" })
 	begin := time.Now()
-	b.line("modem0")
+	line = b.line("modem0")
 	if d := time.Since(begin); d < 200*time.Millisecond {
 		t.Errorf("back after %v", d)
 	}
+	// A failure that closes the line first doesn't keep it from being parked.
+	b.fault(0, sim.Fault{On: sim.OnCMGS, Do: sim.ReplyCMS, Code: 310, Count: 1})
+	if r := line.Submit(context.Background(), modem.Submission{To: number, Text: text}); r.Class != modem.SIM || b.open(line) {
+		t.Errorf("%+v", r)
+	}
+	b.line("modem0") // prepared again meanwhile
+	line.Park("no SIM", 300*time.Millisecond)
+	b.until("parked again", func() bool { st := b.status("modem0"); return st.State == modem.Parked && st.Reason == "no SIM" })
+	b.line("modem0")
 }
 
 // TestWaiting: each condition that is not met is told in words and waited

@@ -23,7 +23,6 @@ type Opener interface {
 	Open(path string) (wire.Port, error)
 	// Lookup tells whether path exists now, by an identity that changes when
 	// the port goes and another comes under the same path; "" if it doesn't.
-	// A directory's changes when an entry comes or goes.
 	Lookup(path string) string
 	// Glob lists the paths that match the pattern (filepath.Match).
 	Glob(pattern string) []string
@@ -41,7 +40,7 @@ func (Devices) Lookup(path string) string {
 		return ""
 	}
 	id := fmt.Sprintf("%d:%d", target.Rdev, target.Ino)
-	if link.Ino != target.Ino || target.Mode&unix.S_IFMT == unix.S_IFDIR {
+	if link.Ino != target.Ino {
 		id += fmt.Sprintf(":%d:%d", link.Ino, link.Mtim.Nano())
 	}
 	return id

@@ -26,13 +26,15 @@ type worker struct {
 	rejected  map[string]stranger
 	mutes     int       // sessions in a row that found the modem mute
 	resetAt   time.Time // when the modem was last reset
-	parked    restOrder
 	owed      time.Time // until when the answer of a message may come late
 	seenLate  int64     // late answers that this session had when it timed out
 	proven    bool      // the modem was ready since the last failure
 
+	// Guarded by mu.
 	mu     sync.Mutex
-	status Status // guarded by mu
+	status Status
+	rest   restOrder // until when the modem is parked
+	line   *Line     // the newest one
 }
 
 const (
@@ -143,10 +145,8 @@ func (w *worker) prepare(ctx context.Context, s *session, path string) error {
 		},
 		claim: func(id identity) error { return w.claim(id, path) },
 	}
-	if time.Now().Before(w.parked.until) {
-		if err := w.stayParked(ctx, s); err != nil {
-			return err
-		}
+	if err := w.stayParked(ctx, s); err != nil {
+		return err
 	}
 	if err := p.run(ctx); err != nil {
 		return err
@@ -180,9 +180,12 @@ func (w *worker) claim(id identity, path string) error {
 
 // operate hands out a line and looks after the modem until the line closes.
 func (w *worker) operate(ctx context.Context, s *session) error {
+	line := newLine(s, w)
+	if !w.bring(line) {
+		return errParked
+	}
 	w.observe(s)
 	w.setState(Ready, "")
-	line := newLine(s, w.name(), w.setState)
 	w.log.Info("modem is ready")
 	ready := w.pool.ready
 	health := time.NewTimer(w.pool.cfg.Timeouts.Health)
@@ -221,8 +224,7 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 		if err := w.withTurn(context.WithoutCancel(ctx), s, func() error { return nil }); err != nil {
 			return err
 		}
-		why, rest := line.closing()
-		w.parked = rest
+		why = line.why
 		if errors.Is(why, errOwed) {
 			w.owed, w.seenLate = time.Now().Add(w.pool.cfg.Timeouts.Owed), s.late.Load()
 			why = errSuspect
@@ -265,17 +267,43 @@ func (w *worker) look(ctx context.Context, s *session) error {
 	return err
 }
 
-// stayParked keeps the modem down until the order is over. nil means that it
-// is, an error that the port or the context is.
+// park takes the modem out of service.
+func (w *worker) park(order restOrder) {
+	w.mu.Lock()
+	w.rest = order
+	line := w.line
+	w.mu.Unlock()
+	if line != nil {
+		line.close(errParked)
+	}
+}
+
+// bring makes line the one that park closes, unless the modem is parked.
+func (w *worker) bring(line *Line) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.line = line
+	return !time.Now().Before(w.rest.until)
+}
+
+// stayParked waits until the modem is not parked any more. An error says that
+// the port or the context is over.
 func (w *worker) stayParked(ctx context.Context, s *session) error {
-	w.setState(Parked, w.parked.reason)
-	select {
-	case <-time.After(time.Until(w.parked.until)):
-		return nil
-	case <-s.wire.Gone():
-		return errGone
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		w.mu.Lock()
+		rest := w.rest
+		w.mu.Unlock()
+		if !time.Now().Before(rest.until) {
+			return nil
+		}
+		w.setState(Parked, rest.reason)
+		select {
+		case <-time.After(time.Until(rest.until)):
+		case <-s.wire.Gone():
+			return errGone
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 
