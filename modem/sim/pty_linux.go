@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,9 +24,11 @@ import (
 //     neither stale bytes nor TIOCEXCL (which outlives its file descriptor as
 //     long as the master is open) nor a full buffer to the next.
 //   - Read waits over any number of clients; it ends with io.EOF at Close.
+//
+// Each one takes an inotify instance, of which a user may have 128 unless
+// fs.inotify.max_user_instances says otherwise.
 type PTY struct {
 	link string
-	done chan struct{}
 
 	mu      sync.Mutex
 	current *terminal
@@ -39,18 +40,11 @@ type PTY struct {
 type terminal struct {
 	master *os.File
 	name   string      // of the slave
-	used   atomic.Bool // a client has had it open
+	opened *os.File    // inotify: readable when a client has opened the slave
+	used   atomic.Bool // that was read
 }
 
-// exclusive tells whether a client that came and went unseen has left the
-// terminal to itself. Root never sees that, and opens it all the same.
-func (t *terminal) exclusive() bool {
-	slave, err := openSlave(t.name)
-	if err == nil {
-		slave.Close()
-	}
-	return errors.Is(err, unix.EBUSY)
-}
+func (t *terminal) close() error { return errors.Join(t.opened.Close(), t.master.Close()) }
 
 // OpenPTY makes a pseudo-terminal in raw mode and the symbolic link to it. An
 // older symbolic link is replaced, anything else of that name is left alone
@@ -60,10 +54,9 @@ func OpenPTY(link string) (*PTY, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &PTY{link: link, done: make(chan struct{}), current: t}
+	p := &PTY{link: link, current: t}
 	if err := p.point(t); err != nil {
-		t.master.Close()
-		return nil, err
+		return nil, errors.Join(err, t.close())
 	}
 	return p, nil
 }
@@ -79,18 +72,14 @@ func (p *PTY) Close() error {
 		return os.ErrClosed
 	}
 	p.closed = true
-	close(p.done)
-	newest := p.current
+	newest, err := p.current.name, p.current.close()
 	if p.spare != nil {
-		newest = p.spare
-		p.spare.master.Close()
+		newest, err = p.spare.name, errors.Join(err, p.spare.close())
 	}
-	if target, err := os.Readlink(p.link); err == nil && target == newest.name {
-		if err := os.Remove(p.link); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return errors.Join(err, p.current.master.Close())
-		}
+	if target, _ := os.Readlink(p.link); target != newest {
+		return err // not, or no longer, ours
 	}
-	return p.current.master.Close()
+	return errors.Join(err, os.Remove(p.link))
 }
 
 // Read returns what a client has written.
@@ -118,7 +107,7 @@ func (p *PTY) Write(b []byte) (int, error) {
 	if closed {
 		return 0, io.ErrClosedPipe
 	}
-	if !t.used.Load() && hungUp(t.master) {
+	if !t.used.Load() {
 		return len(b), nil
 	}
 	if _, err := t.master.Write(b); err != nil && !errors.Is(err, os.ErrClosed) && !errors.Is(err, syscall.EIO) {
@@ -131,7 +120,7 @@ func (p *PTY) Write(b []byte) (int, error) {
 func (p *PTY) tryWrite(b []byte) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || !p.current.used.Load() && hungUp(p.current.master) {
+	if p.closed || !p.current.used.Load() {
 		return len(b)
 	}
 	written := 0
@@ -146,33 +135,28 @@ func (p *PTY) tryWrite(b []byte) int {
 	return written
 }
 
-// waitClient waits until a client has the terminal open, and replaces one that
-// a client has left. The kernel offers no event for the first, so it looks:
-// soon at first, every 50 ms in the long run.
+// waitClient waits until a client has opened the terminal, after it has
+// replaced one that a client has left.
 func (p *PTY) waitClient() error {
-	const longest = 50 * time.Millisecond
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for wait, round := time.Millisecond, 1; ; wait, round = min(2*wait, longest), round+1 {
+	event := make([]byte, 4096)
+	for {
 		p.mu.Lock()
 		t, closed := p.current, p.closed
 		p.mu.Unlock()
 		switch {
 		case closed:
 			return io.EOF
-		case !hungUp(t.master):
+		case !t.used.Load():
+			if _, err := t.opened.Read(event); err != nil {
+				return io.EOF // only Close ends it
+			}
 			t.used.Store(true)
 			return nil
-		case t.used.Load(), round%20 == 0 && t.exclusive():
-			if err := p.renew(t); err != nil {
-				return err
-			}
-			continue
+		case !hungUp(t.master):
+			return nil
 		}
-		timer.Reset(wait)
-		select {
-		case <-timer.C:
-		case <-p.done:
+		if err := p.renew(t); err != nil {
+			return err
 		}
 	}
 }
@@ -194,17 +178,15 @@ func (p *PTY) renew(t *terminal) error {
 			return err
 		}
 		if err := p.point(fresh); err != nil {
-			fresh.master.Close()
-			return err
+			return errors.Join(err, fresh.close())
 		}
 		p.spare = fresh
 		if !hungUp(t.master) {
 			return nil
 		}
 	}
-	t.master.Close()
 	p.current, p.spare = p.spare, nil
-	return nil
+	return t.close()
 }
 
 // point makes the link lead to t, in one step.
@@ -250,21 +232,38 @@ func (p *PTY) blockWrites(on bool) error {
 
 const xoff = 0x13
 
-// openTerminal makes a pseudo-terminal. The slave is opened and closed once,
-// so that the master shows from the start whether a client has it open.
+// openTerminal makes a pseudo-terminal and watches for who opens it.
 func openTerminal() (*terminal, error) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
 	}
-	t := &terminal{master: master}
-	if t.name, err = prepareTerminal(master); err != nil {
-		master.Close()
-		return nil, fmt.Errorf("sim: pty: %w", err)
+	name, err := prepareTerminal(master)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sim: pty: %w", err), master.Close())
 	}
-	return t, nil
+	opened, err := watchOpens(name)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sim: inotify for a pty: %w", err), master.Close())
+	}
+	return &terminal{master: master, name: name, opened: opened}, nil
 }
 
+// watchOpens returns a file that can be read each time that path was opened.
+func watchOpens(path string) (*os.File, error) {
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(fd), "inotify")
+	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_OPEN); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// prepareTerminal unlocks the slave and puts it into raw mode. It is opened
+// for that and closed again, which the master sees as a client that has gone.
 func prepareTerminal(master *os.File) (string, error) {
 	var name string
 	err := control(master, func(fd int) error {
@@ -278,7 +277,7 @@ func prepareTerminal(master *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	slave, err := openSlave(name)
+	slave, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return "", err
 	}
@@ -295,10 +294,6 @@ func prepareTerminal(master *os.File) (string, error) {
 		attr.Cc[unix.VMIN], attr.Cc[unix.VTIME] = 1, 0
 		return unix.IoctlSetTermios(fd, unix.TCSETS, attr)
 	})
-}
-
-func openSlave(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 }
 
 // hungUp tells whether no client has the terminal open and all that the last

@@ -126,31 +126,26 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestLeftToItself: a client that took the terminal for itself and went,
-// unseen, does not lock the next one out.
-func TestLeftToItself(t *testing.T) {
-	terminal, err := openTerminal()
-	if err != nil {
-		t.Fatal(err)
+// TestCameAndWent: a client that opened the port, took it for itself and went
+// at once leaves another terminal to the next.
+func TestCameAndWent(t *testing.T) {
+	_, link := plugged(t, at0(), ModemConfig{})
+	for range 20 {
+		first, err := os.Readlink(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := open(t, link).line.(*os.File)
+		if err := control(f, func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCEXCL, 0) }); err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		until(t, "another pty behind the link", func() bool {
+			now, err := os.Readlink(link)
+			return err == nil && now != first
+		})
 	}
-	defer terminal.master.Close()
-	if terminal.exclusive() {
-		t.Error("exclusive from the start")
-	}
-	if os.Getuid() == 0 {
-		t.Skip("root opens every terminal")
-	}
-	f, err := os.OpenFile(terminal.name, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := control(f, func(fd int) error { return unix.IoctlSetInt(fd, unix.TIOCEXCL, 0) }); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
-	if !terminal.exclusive() {
-		t.Error("not seen")
-	}
+	open(t, link).do("AT")
 }
 
 // TestClientDoesNotRead: it holds up neither another modem nor Close.
