@@ -195,6 +195,8 @@ func (f Fault) Validate() error {
 		return fmt.Errorf("sim: fault: do = %q needs after", f.Do)
 	case (f.As != "" || f.Back != 0) && f.Do != Unplug || f.As != "" && f.Back == 0:
 		return fmt.Errorf("sim: fault: back, and as with it, are for do = %q", Unplug)
+	case f.On == OnBoot && (f.Do == Unplug || f.Do == Reboot) && f.After <= 0:
+		return fmt.Errorf("sim: fault: do = %q on = %q needs after", f.Do, f.On)
 	case min(f.Nth, f.Every, f.Count) < 0 || min(f.After, f.For, f.Back, f.Interval) < 0:
 		return fmt.Errorf("sim: fault: negative number")
 	case f.Size > maxPending:

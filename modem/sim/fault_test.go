@@ -281,6 +281,7 @@ func TestValidate(t *testing.T) {
 		{On: OnPayload, Do: Hang, Back: time.Second},
 		{On: OnPayload, Do: Unplug, As: "x"},
 		{On: OnPayload, Do: Mute, Nth: -1},
+		{On: OnBoot, Do: Reboot},
 	} {
 		if err := f.Validate(); err == nil {
 			t.Errorf("%+v is taken", f)
