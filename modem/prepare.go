@@ -175,13 +175,13 @@ func (p *preparation) serviceCentre(ctx context.Context) error {
 // address the number 23.
 func (p *preparation) pduMode(ctx context.Context) error {
 	return p.until(ctx, func() (State, string, error) {
-		if _, err := p.command(ctx, "+CMGF=0", limitSIM); err != nil {
+		if _, err := p.insist(ctx, "+CMGF=0", limitSIM); err != nil {
 			if !answered(err) {
 				return "", "", err
 			}
 			return Waiting, "the message service is not ready yet", nil
 		}
-		info, err := p.command(ctx, "+CMGF?", limitSIM)
+		info, err := p.insist(ctx, "+CMGF?", limitSIM)
 		if err != nil && !answered(err) {
 			return "", "", err
 		}

@@ -195,6 +195,13 @@ func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]s
 	return nil, at.ErrError
 }
 
+// insist is ask for what must succeed: it is never left out, and a command
+// that stays unanswered once is an error like any other.
+func (s *session) insist(ctx context.Context, cmd string, limit time.Duration) ([]string, error) {
+	s.silent[cmd] = 0
+	return s.ask(ctx, cmd, limit)
+}
+
 // answered tells whether err is the modem's own answer.
 func answered(err error) bool {
 	var cme at.CMEError

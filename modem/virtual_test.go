@@ -79,7 +79,7 @@ func inVirtualTime(t *testing.T, configs []sim.ModemConfig, test func(*testing.T
 }
 
 func send(line *modem.Line) modem.Result {
-	return line.Submit(context.Background(), modem.Submission{To: number, Text: text})
+	return line.Submit(context.Background(), modem.Submission{To: number, Text: text, Report: true})
 }
 
 func TestBootsOfAllProfiles(t *testing.T) {
@@ -260,5 +260,101 @@ func TestTwins(t *testing.T) {
 			st := b.status(used)
 			return st.State == modem.Ready && st.Port == other
 		})
+	})
+}
+
+// TestOddModems: what a modem can't do, or does in its own way, keeps it from
+// nothing else.
+func TestOddModems(t *testing.T) {
+	always := func(pattern string, f sim.Fault) []sim.Fault {
+		f.On, f.Match = sim.OnCommand, regexp.MustCompile(pattern)
+		return []sim.Fault{f}
+	}
+	for _, c := range []struct {
+		name   string
+		faults []sim.Fault
+	}{
+		{"CPIN without OK", always(`^AT\+CPIN\?`, sim.Fault{Do: sim.ReplyText, Text: "+CPIN: READY"})},
+		{"CNMI unanswered", always(`^AT\+CNMI=\?`, sim.Fault{Do: sim.Mute})},
+		{"CSMS unanswered", always(`^AT\+CSMS`, sim.Fault{Do: sim.Mute})},
+		{"COPS unanswered", always(`^AT\+COPS`, sim.Fault{Do: sim.Mute})},
+		{"no IMEI", always(`^AT\+C?GSN`, sim.Fault{Do: sim.ReplyText, Text: "COMMAND NOT SUPPORT"})},
+		{"no model", always(`^AT\+CGM[IMR]`, sim.Fault{Do: sim.ReplyError})},
+		{"no CMEE", always(`^AT\+CMEE`, sim.Fault{Do: sim.ReplyError})},
+		{"no CFUN", always(`^AT\+CFUN`, sim.Fault{Do: sim.ReplyCME, Code: 3})},
+		{"CSCA empty", always(`^AT\+CSCA\?`, sim.Fault{Do: sim.BareOK})},
+		{"CME 14 at all that touches the SIM", always(`^AT\+(CPIN|CIMI|CSCA)`, sim.Fault{Do: sim.ReplyCME, Code: 14, Count: 8})},
+		{"CME 515 after CFUN=1", always(`^AT\+(CPIN|CIMI)`, sim.Fault{Do: sim.ReplyCME, Code: 515, Count: 2})},
+		{"CREG unknown", always(`^AT\+CREG\?`, sim.Fault{Do: sim.ReplyError})},
+		{"LTE only", always(`^AT\+CREG\?`, sim.Fault{Do: sim.ReplyText, Text: "+CREG: 0,2\r\n\r\nOK"})},
+		{"registered for SMS only", always(`^AT\+C(E|G|5G)?REG\?`, sim.Fault{Do: sim.ReplyText, Text: "+CREG: 0,6\r\n\r\nOK"})},
+		{"OK with a blank", always(`^AT`, sim.Fault{Do: sim.URC, Text: "^BOOT:1,0,0,0,88", Every: 2})},
+		{"binary noise", always(`^AT`, sim.Fault{Do: sim.Noise, Size: 300, Every: 3})},
+		{"bytes one by one", []sim.Fault{{On: sim.OnTime, Do: sim.SplitBytes}}},
+		{"a silent command now and then", always(`^AT`, sim.Fault{Do: sim.Mute, Every: 9})},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{Faults: c.faults}}, func(t *testing.T, b *bench, _ *memory) {
+				b.patience = 5 * time.Minute
+				b.until("message sent", func() bool { return send(b.line("modem0")).Class == modem.Accepted })
+				b.unviolated()
+			})
+		})
+	}
+}
+
+// TestStoredMessages: a modem that only announces what it stores has it read,
+// handed on and deleted.
+func TestStoredMessages(t *testing.T) {
+	stores := sim.Generic()
+	stores.CNMI = [5]string{"0-2", "0,1", "0", "0,2", "0,1"}
+	wrong := stores
+	wrong.ReportAnnouncement = `"SM",0`
+	for _, p := range []sim.Profile{stores, wrong} {
+		t.Run(p.ReportAnnouncement, func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
+				b.patience = 5 * time.Minute
+				for i := range 60 { // more than a memory holds
+					b.until("message sent", func() bool { return send(b.line("modem0")).Class == modem.Accepted })
+					b.net.Modems()[0].Receive("+33698765432", fmt.Sprint("message ", i))
+					b.until("message", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.inbound) > i })
+					if p.ReportAnnouncement == "" {
+						b.until("report", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.reports) > i })
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestLeftAtAPrompt: a process that was killed left the modem waiting for a
+// payload; the next one's commands don't become its text.
+func TestLeftAtAPrompt(t *testing.T) {
+	inVirtualTime(t, []sim.ModemConfig{{}}, func(t *testing.T, b *bench, ports *memory) {
+		line := b.line("modem0")
+		m := b.net.Modems()[0]
+		ports.put("modem0", nil)
+		m.Unplug()
+		<-line.Closed()
+		if err := m.Open(""); err != nil {
+			t.Fatal(err)
+		}
+		client, err := m.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cmd := range []string{"AT\r", "AT+CMGF=0\r", "AT+CMGS=18\r", "0011000B91"} {
+			if _, err := client.Write([]byte(cmd)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		client.Close()
+		synctest.Wait()
+		ports.put("modem0", m)
+		b.until("message sent", func() bool { return send(b.line("modem0")).Class == modem.Accepted })
+		if got := b.net.Messages(); len(got) != 1 || got[0].To != "+"+number {
+			t.Errorf("%d messages", len(got))
+		}
 	})
 }
