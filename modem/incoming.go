@@ -41,7 +41,7 @@ func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func
 	if isStatusReport(raw) {
 		r, err := decodeReport(raw)
 		if err != nil {
-			after()
+			after() // nobody could match it
 			return
 		}
 		r.IMSI, r.Received = imsi, received

@@ -26,6 +26,7 @@ func (p *preparation) run(ctx context.Context) error {
 		return err
 	}
 	p.suspect.Store(false) // all of it is set up from here on
+	p.memory = ""
 	steps := [...]func(context.Context) error{
 		p.echoOff, p.identify, p.radioOn, p.unlock, p.subscriber, p.errorNumbers,
 		p.register, p.serviceCentre, p.pduMode, p.routing, p.survey, p.settled,

@@ -336,9 +336,10 @@ func TestLeftAtAPrompt(t *testing.T) {
 		ports.put("modem0", nil)
 		m.Unplug()
 		<-line.Closed()
-		if err := m.Open(""); err != nil {
+		if err := m.Plug(""); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(5 * time.Second) // virtual: it starts
 		client, err := m.Dial()
 		if err != nil {
 			t.Fatal(err)
