@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"unicode/utf16"
 
 	"github.com/warthog618/sms"
@@ -12,6 +13,10 @@ import (
 	"github.com/warthog618/sms/encoding/pdumode"
 	"github.com/warthog618/sms/encoding/tpdu"
 )
+
+// codec guards the PDU codec, which makes its character tables at first use, in
+// variables of its own that it does not guard.
+var codec sync.Mutex
 
 // errEncode: the Submission can't be one SMS-SUBMIT. The text says what is
 // wrong with it and nothing of what is in it.
@@ -63,7 +68,10 @@ func setText(t *tpdu.TPDU, text string) error {
 	if text == "" {
 		return fmt.Errorf("%w: no text", errEncode)
 	}
-	if septets, err := gsm7.Encode([]byte(text)); err == nil {
+	codec.Lock()
+	septets, err := gsm7.Encode([]byte(text))
+	codec.Unlock()
+	if err == nil {
 		if len(septets) > maxSeptets {
 			return fmt.Errorf("%w: %d septets are more than one segment", errEncode, len(septets))
 		}
@@ -115,6 +123,8 @@ func decodeReport(raw []byte) (Report, error) {
 	if len(raw) < 2 {
 		return Report{}, short
 	}
+	codec.Lock()
+	defer codec.Unlock()
 	r := Report{MR: raw[1]}
 	var ra tpdu.Address
 	n, err := ra.UnmarshalBinary(raw[2:])
@@ -141,6 +151,8 @@ func decodeReport(raw []byte) (Report, error) {
 // is handed on with its PDU alone.
 func decodeDeliver(raw []byte) Inbound {
 	in := Inbound{PDU: raw}
+	codec.Lock()
+	defer codec.Unlock()
 	t, err := sms.Unmarshal(raw, sms.AsMT)
 	if err != nil || t.SmsType() != tpdu.SmsDeliver {
 		return in
