@@ -151,6 +151,18 @@ func TestReportFaults(t *testing.T) {
 	}
 }
 
+// TestEarlyReportGoesOn: only the first of several reports is early.
+func TestEarlyReportGoesOn(t *testing.T) {
+	faults := []Fault{{On: OnReport, Do: EarlyReport}, {On: OnReport, Do: ReportStatus, Codes: []byte{48, 0}}}
+	virtual(t, at0(), ModemConfig{Faults: faults}, func(t *testing.T, _ *Modem, c *client) {
+		c.prepare()
+		answer := c.submit()
+		if early, late := statuses(t, strings.Join(answer, " ")), statuses(t, c.rest(time.Minute)); fmt.Sprint(early, late) != "[48] [0]" {
+			t.Errorf("early %v, late %v", early, late)
+		}
+	})
+}
+
 func TestShuffleReports(t *testing.T) {
 	f := Fault{On: OnReport, Do: ShuffleReports, Size: 20}
 	virtual(t, at0(), ModemConfig{Faults: []Fault{f}}, func(t *testing.T, _ *Modem, c *client) {

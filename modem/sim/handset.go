@@ -16,6 +16,12 @@ type Handset struct {
 	changed  chan struct{} // closed and replaced when a message arrives
 }
 
+// String keeps texts out of logs.
+func (h *Handset) String() string { return "handset" }
+
+// GoString keeps texts out of logs.
+func (h *Handset) GoString() string { return h.String() }
+
 // maxInbox bounds what one phone keeps.
 const maxInbox = 1000
 

@@ -52,8 +52,8 @@ func (m *Modem) lasting(d time.Duration, undo func()) {
 	}
 }
 
-// onPort does something to the client's port, and undoes it if it is still
-// the same.
+// onPort does something to the client's port, and undoes it after d; another
+// client's port, after a replug, is not touched.
 func (m *Modem) onPort(d time.Duration, do func(p *port, on bool)) {
 	p := m.port
 	if p == nil {

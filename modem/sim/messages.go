@@ -330,9 +330,16 @@ func (m *Modem) awaitAck(in incoming) {
 		if m.unacked == nil || m.ackRound != round {
 			return
 		}
-		m.unacked = nil
 		m.cnmi[1], m.cnmi[3] = 0, 0
-		m.waiting = append([]incoming{in}, m.waiting...)
+		m.refuseUnacked()
 		m.pump()
 	})
+}
+
+// refuseUnacked gives back to the service centre what no AT+CNMA came for.
+func (m *Modem) refuseUnacked() {
+	if m.unacked != nil {
+		m.waiting = append([]incoming{*m.unacked}, m.waiting...)
+		m.unacked = nil
+	}
 }

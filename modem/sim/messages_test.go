@@ -171,6 +171,15 @@ func TestAcknowledge(t *testing.T) {
 			t.Errorf("one report too many: %q", got)
 		}
 		c.want("AT+CNMI?", "+CNMI: 2,1,0,1,0 / OK")
+
+		c.submit()
+		c.until(time.Second, "+CDS: 25\r\n")
+		if err := m.Reboot(); err != nil { // before AT+CNMA
+			t.Fatal(err)
+		}
+		c.until(time.Minute, "SMS Ready\r\n")
+		c.prepare()
+		c.until(time.Second, "+CDS: 25\r\n")
 	})
 }
 

@@ -56,7 +56,6 @@ type Modem struct {
 	network *Network
 	index   int
 	config  ModemConfig
-	began   time.Time
 	serving sync.WaitGroup
 	table   map[string]handler
 
@@ -103,7 +102,7 @@ type Modem struct {
 func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	m := &Modem{network: n, index: len(n.modems), began: time.Now(), powered: true}
+	m := &Modem{network: n, index: len(n.modems), powered: true}
 	config.fill(m.index)
 	m.config = config
 	m.mr = config.FirstMR
@@ -337,7 +336,7 @@ func (m *Modem) boot() {
 	m.hung, m.held = false, nil
 	m.sim.removePIN()
 	m.smsReady, m.fullFunction = false, false
-	m.unacked = nil
+	m.refuseUnacked()
 	m.unsent, m.sending, m.line = nil, nil, nil
 	m.reset()
 	m.network.config.Logger.Info("modem starts", "modem", m.index)

@@ -166,8 +166,9 @@ type plan struct {
 	copies   int
 	// lost: the modem is sent no report at all.
 	lost bool
-	// early: the first report comes before the answer to AT+CMGS.
-	early bool
+	// early: the first report comes before the answer to AT+CMGS; told: it
+	// has come already.
+	early, told bool
 	// batch: reports wait for so many of their kind, and are shuffled.
 	batch int
 	// arrived: the handset has the message.
@@ -205,12 +206,12 @@ func (n *Network) fulfil(sender *Modem, msg Message, p plan) {
 			p.arrived = true
 			n.deliver(msg)
 		}
-		if msg.StatusReport && !p.lost {
+		if msg.StatusReport && !p.lost && !p.told {
 			for range 1 + p.copies {
 				sender.receive(incoming{report: newReceipt(msg, status)}, p.batch)
 			}
 		}
-		p.statuses = p.statuses[1:]
+		p.statuses, p.told = p.statuses[1:], false
 		n.fulfil(sender, msg, p)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -139,6 +140,23 @@ func FuzzDecodeSubmit(f *testing.F) {
 			t.Fatalf("destination %x, encoded again %x", s.destination, again)
 		}
 	})
+}
+
+// TestRedacted: no verb prints numbers or texts.
+func TestRedacted(t *testing.T) {
+	submit, err := DecodeSubmit(octets(t, hello), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := Message{To: helloTo, From: helloTo, Text: "hello"}
+	h := &Handset{changed: make(chan struct{})}
+	h.take(msg)
+	for _, v := range []any{submit, msg, h, Receipt{Message: msg}, slog.AnyValue(msg).Resolve(), slog.AnyValue(submit).Resolve()} {
+		got := fmt.Sprintf("%v %+v %#v %s", v, v, v, v)
+		if strings.Contains(got, "3361234") || strings.Contains(got, "hello") {
+			t.Errorf("%T prints what it must not", v)
+		}
+	}
 }
 
 func TestRelativeValidity(t *testing.T) {

@@ -26,8 +26,8 @@ type Profile struct {
 	// listens from the first step with Listens on, and is ready and registered
 	// with the last.
 	Boot []BootStep
-	// Vanishes: AT+CFUN=1,1 takes the port away and brings it back once
-	// started, as USB modems do.
+	// Vanishes: AT+CFUN=1,1 takes a pty away without an answer and brings it
+	// back after half a second, as USB modems do.
 	Vanishes bool
 	// CNMI are the values that AT+CNMI takes for mode, mt, bm, ds and bfr,
 	// each like "0-2" or "0,2,3".

@@ -141,7 +141,7 @@ func (m *Modem) taken(msg Message) {
 		if !m.place(early) {
 			m.waiting = append(m.waiting, early)
 		}
-		p.lost = true
+		p.told = true
 	}
 	m.network.fulfil(m, msg, p)
 	st := m.strike(OnAccepted, subject{to: msg.To})

@@ -26,10 +26,7 @@ func TestSend(t *testing.T) {
 		got := messages[0]
 		if got.To != helloTo || got.Text != "hello" || got.IMSI != m.IMSI() || got.From != m.Number() || got.Validity != 5*time.Minute ||
 			!got.StatusReport || got.MR != 255 || got.Accepted.Sub(got.Submitted) != 3*time.Second {
-			t.Errorf("%#v", struct {
-				Message
-				_ int
-			}{Message: got})
+			t.Errorf("to %s, %q, MR %d, validity %v", got.To, got.Text, got.MR, got.Validity)
 		}
 		h := m.network.Handset(helloTo)
 		for range 2 {

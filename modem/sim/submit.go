@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -32,21 +33,30 @@ func (f VPFormat) String() string {
 type Submit struct {
 	// SCA is the service centre's address in front of the TPDU, "" for the
 	// SIM's own.
-	SCA                  string
-	RejectDuplicates     bool // TP-RD
-	StatusReport         bool // TP-SRR
-	ReplyPath            bool // TP-RP
-	MR                   byte
-	To                   string // TP-DA: "+" and digits where international
-	PID, DCS             byte
-	VPFormat             VPFormat
-	VP                   []byte // TP-VP as it came
-	Validity             time.Duration
-	UDH                  []byte // the user data header without its length octet
-	Text                 string // hexadecimal for 8-bit data
-	destination          []byte // TP-DA as it came, for TP-RA
-	headerOctets, length int
+	SCA              string
+	RejectDuplicates bool // TP-RD
+	StatusReport     bool // TP-SRR
+	ReplyPath        bool // TP-RP
+	MR               byte
+	To               string // TP-DA: "+" and digits where international
+	PID, DCS         byte
+	VPFormat         VPFormat
+	VP               []byte // TP-VP as it came
+	Validity         time.Duration
+	UDH              []byte // the user data header without its length octet
+	Text             string // hexadecimal for 8-bit data
+
+	destination []byte // TP-DA as it came, for TP-RA
 }
+
+// String keeps numbers and texts out of logs.
+func (s Submit) String() string { return "SMS-SUBMIT" }
+
+// GoString keeps numbers and texts out of logs.
+func (s Submit) GoString() string { return s.String() }
+
+// LogValue keeps numbers and texts out of logs.
+func (s Submit) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // DecodeSubmit reads the octets of a PDU as AT+CMGS takes them (TS 27.005 4.3):
 // the service centre's address with its length, then an SMS-SUBMIT that ends
@@ -160,34 +170,35 @@ func (r *reader) enhancedValidity(vp []byte) time.Duration {
 // readUserData reads TP-UDL and TP-UD, TS 23.040 9.2.3.16 and 9.2.3.24.
 func (s *Submit) readUserData(r *reader, header bool) {
 	alphabet := alphabetOf(s.DCS)
-	s.length = int(r.octet())
-	octets := s.length
+	length := int(r.octet()) // septets or octets
+	octets := length
 	if alphabet == alphabetGSM7 {
-		octets = (7*s.length + 7) / 8
+		octets = (7*length + 7) / 8
 	}
 	if octets > 140 {
-		r.fail("TP-UDL %d is more than fits 140 octets", s.length)
+		r.fail("TP-UDL %d is more than fits 140 octets", length)
 	}
 	data := r.take(octets)
 	if r.err != nil {
 		return
 	}
+	headerOctets := 0
 	if header {
 		s.UDH = r.userDataHeader(data)
-		s.headerOctets = 1 + len(s.UDH)
+		headerOctets = 1 + len(s.UDH)
 		if r.err != nil {
 			return
 		}
 	}
-	body := data[s.headerOctets:]
+	body := data[headerOctets:]
 	switch alphabet {
 	case alphabetGSM7:
-		used := (8*s.headerOctets + 6) / 7
-		if used > s.length {
+		used := (8*headerOctets + 6) / 7
+		if used > length {
 			r.fail("TP-UDL is shorter than the header")
 			return
 		}
-		s.Text = gsm7Text(unpack7(body, s.length-used, 7*used-8*s.headerOctets))
+		s.Text = gsm7Text(unpack7(body, length-used, 7*used-8*headerOctets))
 	case alphabetUCS2:
 		if len(body)%2 != 0 {
 			r.fail("odd length of UCS-2 text")
