@@ -69,7 +69,9 @@ type Result struct {
 	// MR is TP-MR, the message reference of an accepted message.
 	MR byte
 	// Cause is short and stable: "cms-500", "cme-14", "no-prompt",
-	// "timeout", "eof", "reboot", "error", "no-reference", "" when accepted.
+	// "timeout", "eof", "reboot", "error", "no-reference", "write" (the port
+	// took it not), "canceled" (by the context), "closed" (the line was),
+	// "encode", "" when accepted.
 	Cause string
 	// CMS and CME are the error numbers, -1 where there was none.
 	CMS, CME int

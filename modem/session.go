@@ -41,8 +41,8 @@ type session struct {
 
 	// Owned by the holder of the turn.
 	engine *at.AT
-	silent map[string]int // how often it left a command unanswered
-	memory string         // what +CPMS was last set to, "" if never
+	silent map[string]silence
+	memory string // what +CPMS was last set to, "" if never
 
 	// suspect is set by signs that settings may be lost; late counts answers
 	// of messages that came too late, chatter the weak signs since the last
@@ -76,7 +76,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		times:    times,
 		incoming: in,
 		turn:     make(chan struct{}, 1),
-		silent:   make(map[string]int),
+		silent:   make(map[string]silence),
 		signed:   make(chan struct{}, 1),
 		known:    make(chan struct{}),
 		stored:   make(chan stored, maxStored),
@@ -174,11 +174,29 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 	return nil, errMute
 }
 
+// silence is about a command that the modem left unanswered.
+type silence struct {
+	times int
+	until time.Time // until when it is not asked again
+}
+
+// silentFor is how long a command is left out that was twice not answered.
+const silentFor = 10 * time.Minute
+
+// mute tells whether cmd is left out for now.
+func (s *session) mute(cmd string) bool {
+	return s.silent[cmd].times > 1 && time.Now().Before(s.silent[cmd].until)
+}
+
+func (s *session) noteSilence(cmd string) {
+	s.silent[cmd] = silence{times: s.silent[cmd].times + 1, until: time.Now().Add(silentFor)}
+}
+
 // ask is command for what preparation can do without: a command that this
 // modem leaves unanswered is an error like any other, and after the second
-// time is not sent again.
+// time is left out for a while.
 func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]string, error) {
-	if s.silent[cmd] > 1 {
+	if s.mute(cmd) {
 		return nil, at.ErrError
 	}
 	info, err := s.command(ctx, cmd, limit)
@@ -188,7 +206,7 @@ func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]s
 	if !errors.Is(err, errMute) {
 		return info, err
 	}
-	s.silent[cmd]++
+	s.noteSilence(cmd)
 	if err := s.resync(ctx); err != nil {
 		return nil, err
 	}
@@ -198,7 +216,7 @@ func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]s
 // insist is ask for what must succeed: it is never left out, and a command
 // that stays unanswered once is an error like any other.
 func (s *session) insist(ctx context.Context, cmd string, limit time.Duration) ([]string, error) {
-	s.silent[cmd] = 0
+	delete(s.silent, cmd)
 	return s.ask(ctx, cmd, limit)
 }
 
@@ -247,13 +265,13 @@ func (s *session) resync(ctx context.Context) error {
 func (s *session) inOrder(ctx context.Context) error {
 	right := 0
 	for _, id := range [...]string{"+CMGF", "+CREG", "+CFUN", "+CPIN", "+CGMF", "+CSCS"} {
-		if s.silent[id+"?"] > 1 {
+		if s.mute(id + "?") {
 			continue
 		}
 		info, err := s.command(ctx, id+"?", s.times.Wake)
 		switch {
 		case errors.Is(err, errMute):
-			s.silent[id+"?"]++
+			s.noteSilence(id + "?")
 			return err
 		case err != nil && !answered(err):
 			return err

@@ -14,13 +14,13 @@ import (
 func (p *preparation) unlock(ctx context.Context) error {
 	asked := false
 	return p.until(ctx, func() (State, string, error) {
-		info, err := p.ask(ctx, "+CPIN?", limitSIM)
+		info, err := p.insist(ctx, "+CPIN?", limitSIM)
 		if errors.Is(err, at.ErrError) && !asked {
 			asked = true // a bare ERROR: ask for the number behind it
 			if err := p.optional(ctx, "+CMEE=1"); err != nil {
 				return "", "", err
 			}
-			info, err = p.ask(ctx, "+CPIN?", limitSIM)
+			info, err = p.insist(ctx, "+CPIN?", limitSIM)
 		}
 		if err != nil {
 			if !answered(err) {
@@ -40,7 +40,7 @@ func (p *preparation) unlock(ctx context.Context) error {
 		case lock == "":
 			return Waiting, "the SIM is not ready yet", nil
 		}
-		return Parked, "the SIM or the modem is locked (" + lock + ")", nil
+		return Parked, "the SIM or the modem is locked (" + lock[:min(len(lock), 40)] + ")", nil
 	})
 }
 
@@ -119,7 +119,7 @@ func (p *preparation) cardID(ctx context.Context) (string, error) {
 func (p *preparation) subscriber(ctx context.Context) error {
 	tries := 0
 	return p.until(ctx, func() (State, string, error) {
-		info, err := p.ask(ctx, "+CIMI", limitSIM)
+		info, err := p.insist(ctx, "+CIMI", limitSIM)
 		if err != nil && !answered(err) {
 			return "", "", err
 		}
