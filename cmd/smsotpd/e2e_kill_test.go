@@ -55,7 +55,7 @@ func TestE2EKills(t *testing.T) {
 			return nil
 		})
 		<-time.After(time.Duration(random.IntN(400)) * time.Millisecond)
-		n.gateway.kill()
+		n.crash()
 		deaths = append(deaths, time.Now())
 		n.serve()
 	}
@@ -235,7 +235,7 @@ func TestE2EGuessesOverKill(t *testing.T) {
 	}
 	replies := n.guess(first.ID, code, 1000-known, func() {
 		<-time.After(time.Duration(random.IntN(30)) * time.Millisecond)
-		n.gateway.kill()
+		n.crash()
 		n.serve()
 	})
 	for left, count := range replies {

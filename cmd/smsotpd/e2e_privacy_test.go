@@ -209,7 +209,7 @@ func TestE2ENothingIsGivenAway(t *testing.T) {
 	started := make([]api.Verification, len(numbers))
 	n.each(len(numbers), func(i int) { started[i] = n.begin(numbers[i]) })
 	n.scanState(hidden, "with all in the queue")
-	n.gateway.kill()
+	n.crash()
 	n.scanState(hidden, "after a kill")
 
 	n.write("serve.toml", serve)
@@ -226,7 +226,7 @@ func TestE2ENothingIsGivenAway(t *testing.T) {
 	said := n.provoke(numbers, started)
 	hidden.scan(t, "a reply", said)
 
-	n.gateway.kill()
+	n.crash()
 	n.scanState(hidden, "at the end")
 	n.serve()
 	n.stop()
