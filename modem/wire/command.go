@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -183,6 +184,9 @@ func (w *Wire) writeOut(b []byte) error {
 		var n int
 		if n, err = w.port.Write(b); n == len(b) {
 			return nil
+		}
+		if err == nil {
+			err = io.ErrShortWrite
 		}
 	}
 	w.mu.Lock()
