@@ -15,7 +15,8 @@ type Code string
 
 const bullets = "••••••"
 
-// Format prints bullets whatever the verb.
+// Format prints bullets whatever the verb, but for %p and %w, which ask no
+// string and which go vet refuses.
 func (c Code) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, bullets) }
 
 // String is bullets.
@@ -46,12 +47,13 @@ func NewCode(length int) Code {
 	}
 }
 
-// Typed is a code as a person may enter it, made comparable: blanks and
-// hyphens are left out and other scripts' decimal digits become ASCII.
+// Typed is a code as a person may enter it, made comparable: blanks, hyphens
+// and the invisible marks that come along when text is pasted are left out, and
+// other scripts' decimal digits become ASCII.
 func Typed(entered string) Code {
 	return Code(strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsSpace(r) || r == '-':
+		case unicode.IsSpace(r) || unicode.In(r, unicode.Pd, unicode.Cf):
 			return -1
 		case r > unicode.MaxASCII && unicode.Is(unicode.Nd, r):
 			return '0' + digitValue(r)
@@ -61,10 +63,11 @@ func Typed(entered string) Code {
 }
 
 // digitValue is the value of a decimal digit of any script: Unicode keeps each
-// script's ten digits together and in order (The Unicode Standard, 4.6).
+// script's ten digits together and in order (The Unicode Standard, 4.6), though
+// one set may follow another without a gap.
 func digitValue(r rune) rune {
 	zero := r
-	for zero > 0 && r-zero < 9 && unicode.Is(unicode.Nd, zero-1) {
+	for zero > 0 && unicode.Is(unicode.Nd, zero-1) {
 		zero--
 	}
 	return (r - zero) % 10

@@ -22,6 +22,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"smsotpd/gateway/keyring"
@@ -279,6 +280,9 @@ type Send struct {
 	fresh Code
 	nonce keyring.Nonce
 }
+
+// Format keeps the code out of all output.
+func (Send) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "send") }
 
 // NewSend prepares another message under p.
 func NewSend(message []byte, p Policy) Send {
