@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -20,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"smsotpd/gateway/keyring"
 	"smsotpd/modem"
 	"smsotpd/modem/sim"
 	"smsotpd/modem/wire"
@@ -431,4 +434,97 @@ func bareLoop(b *testing.B, link string, n int) []time.Duration {
 func median(took []time.Duration) float64 {
 	slices.Sort(took)
 	return took[len(took)/2].Seconds()
+}
+
+// BenchmarkFootprint: the real program with one modem: its memory and the
+// share of a core that it takes while idle, and the CPU time of a message from
+// the HTTP request to the delivery report.
+func BenchmarkFootprint(b *testing.B) {
+	const rest = 20 * time.Second
+	n := max(b.N, 100)
+	dir := b.TempDir()
+	program := filepath.Join(dir, "smsotpd")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		b.Fatalf("%v\n%s", err, out)
+	}
+	d := &benchDaemon{link: filepath.Join(dir, "modem")}
+	network := sim.NewNetwork(sim.NetworkConfig{
+		Air: sim.Fixed(0), Report: sim.Fixed(time.Millisecond), Keep: 1,
+		OnReport: func(sim.Receipt) { d.reported.Add(1) },
+	})
+	b.Cleanup(network.Close)
+	m, err := network.NewModem(sim.ModemConfig{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	d.modem = m
+	keyFile, stateDir := filepath.Join(dir, "master.key"), filepath.Join(dir, "state")
+	if err := keyring.Init(keyFile); err != nil {
+		b.Fatal(err)
+	}
+	serve := exec.Command(program, "serve", "--state-dir", stateDir, "--key-file", keyFile,
+		"--listen", "127.0.0.1:0", "--modem", d.link, "--allow-region", "FR")
+	said, err := serve.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := serve.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = serve.Process.Kill(); _ = serve.Wait() })
+	line, err := bufio.NewReader(said).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	address := strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	key, err := exec.Command(program, "keys", "add", "--state-dir", stateDir, "--name", "bench", "--scopes", "verify").Output()
+	if err != nil {
+		b.Fatal(err)
+	}
+	d.daemon, d.key = &daemon{url: address}, strings.TrimSpace(string(key))
+	d.plug(b)
+	time.Sleep(2 * time.Second) // what follows the start is over
+	before := cpuTime(b, serve.Process.Pid)
+	time.Sleep(rest)
+	idle := cpuTime(b, serve.Process.Pid) - before
+	memory := residentMiB(b, serve.Process.Pid)
+
+	c := d.connect(b)
+	before = cpuTime(b, serve.Process.Pid)
+	for i := range n {
+		if err := c.start(i); err != nil {
+			b.Fatal(err)
+		}
+	}
+	waitFor(b, "the reports", func() bool { return d.reported.Load() >= int64(n) })
+	time.Sleep(100 * time.Millisecond) // the last report's commit
+	busy := cpuTime(b, serve.Process.Pid) - before
+	b.ReportMetric(memory, "MiB-RSS-idle")
+	b.ReportMetric(100*idle.Seconds()/rest.Seconds(), "%-core-idle")
+	b.ReportMetric(busy.Seconds()*1000/float64(n), "ms-CPU/message")
+	b.ReportMetric(0, "ns/op")
+}
+
+// cpuTime is the process's user and system time: proc(5), stat, in ticks of
+// 1/100 s.
+func cpuTime(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		b.Skip("no proc(5): ", err)
+	}
+	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])   //nolint:errcheck // proc(5)
+	system, _ := strconv.Atoi(fields[12]) //nolint:errcheck // proc(5)
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+func residentMiB(b *testing.B, pid int) float64 {
+	b.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		b.Skip("no proc(5): ", err)
+	}
+	pages, _ := strconv.Atoi(strings.Fields(string(raw))[1]) //nolint:errcheck // proc(5)
+	return float64(pages*os.Getpagesize()) / (1 << 20)
 }
