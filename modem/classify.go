@@ -101,7 +101,7 @@ func classify(manufacturer string, info []string, err error, f wire.Flight) (r R
 	case err == nil:
 		r.Class, r.Cause = Ambiguous, "no-reference"
 	default:
-		sound = classifyError(&r, manufacturer, err) && f.ExtraPrompts == 0 && !referred
+		sound = classifyError(&r, manufacturer, err) && f.ExtraPrompts == 0 && !referred && !unserved(r)
 		soon := f.Ended.Sub(f.CommittedAt) <= bareErrorProves
 		if r.Cause == "error" && soon && f.ExtraPrompts == 0 && !referred {
 			r.Class = Temporary
@@ -117,6 +117,10 @@ func classify(manufacturer string, info []string, err error, f wire.Flight) (r R
 	}
 	return r, sound
 }
+
+// unserved tells that the modem has no network: its registration must be
+// looked at before it is given another message.
+func unserved(r Result) bool { return r.CMS == 331 || r.CME == 30 }
 
 // classifyError fills in what an error result says. It tells whether the
 // modem answered in good order.
