@@ -67,6 +67,7 @@ func TestWhatEarlierAttemptsLeftOpen(t *testing.T) {
 		return func(o *office, id ID) {
 			b := o.begin(t, id, o.carrier("b"))
 			inAir(o, id)
+			o.want(t, id, Sending)
 			o.settle(t, b, Settlement{Result: result})
 		}
 	}
@@ -89,6 +90,18 @@ func TestWhatEarlierAttemptsLeftOpen(t *testing.T) {
 		{"doubt; still trying, as the second is in the air", doubted, second(ResultTemporary, says(FateTrying)), Accepted},
 		{"doubt; failed, as the second is in the air", doubted, second(ResultDestination, says(FateUndeliverable)), Failed},
 		{"doubt; failed, as the second is accepted", doubted, second(ResultAccepted, says(FateUndeliverable)), Accepted},
+		{"doubt; the second accepted, and failed", doubted, func(o *office, id ID) {
+			o.send(t, id, "b", accepted(9))
+			o.report(t, "b", 9, alice, FateUndeliverable, time.Time{})
+		}, Accepted},
+		{"gave up, and again", gaveUp, func(o *office, id ID) {
+			o.send(t, id, "b", accepted(9))
+			o.report(t, "b", 9, alice, FateGaveUp, time.Time{})
+		}, Undelivered},
+		{"gave up, then doubt, then gave up", gaveUp, func(o *office, id ID) {
+			o.send(t, id, "b", doubt())
+			o.report(t, "b", 9, alice, FateGaveUp, time.Time{})
+		}, Undelivered},
 		{"gave up, then refused for good", gaveUp, second(ResultDestination, nothing), Failed},
 		{"gave up, then canceled", gaveUp, withdraw, Canceled},
 		{"gave up, then expired", gaveUp, expire, Undelivered},
@@ -163,4 +176,42 @@ func TestHoldGoesBeforeTheEndOfWaiting(t *testing.T) {
 	o.pass(time.Second)
 	o.advance(t, id)
 	o.want(t, id, Queued)
+}
+
+func TestNextLook(t *testing.T) {
+	ago := func(o *office, d time.Duration) Settlement {
+		s := doubt()
+		s.Committed = o.now().Add(-d)
+		return s
+	}
+	for _, c := range []struct {
+		name string
+		life time.Duration
+		with func(o *office) Settlement
+		want time.Duration
+	}{
+		{"in doubt, by the time of Ctrl-Z", 5 * time.Minute, func(o *office) Settlement { return ago(o, 10*time.Second) }, 20 * time.Second},
+		{"in doubt, held for longer than it lives", 25 * time.Second, func(*office) Settlement { return doubt() }, 25 * time.Second},
+		{"accepted, until the code expires", 4 * time.Minute, func(*office) Settlement { return accepted(1) }, 4 * time.Minute},
+		{"refused for now, until it expires", 4 * time.Minute, func(*office) Settlement { return Settlement{Result: ResultTemporary} }, 4 * time.Minute},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOffice(t)
+			id := o.enqueue(t, alice, c.life)
+			o.send(t, id, "a", c.with(o))
+			if _, next := o.Next(o.get(t, id), o.now()); next.Sub(o.now()) != c.want {
+				t.Errorf("looked at again after %v, want %v", next.Sub(o.now()), c.want)
+			}
+		})
+	}
+	o := newOffice(t)
+	id := taken(t, o, alice, 1)
+	o.pass(10 * time.Minute)
+	o.advance(t, id) // wipes the text
+	if _, next := o.Next(o.want(t, id, Accepted), o.now()); next.Sub(o.now()) != time.Minute {
+		t.Errorf("a report is waited for until %v after TP-VP's end", next.Sub(o.now()))
+	}
+	o.pass(time.Minute)
+	o.advance(t, id)
+	o.want(t, id, Unconfirmed)
 }

@@ -154,6 +154,9 @@ func (l *lives) settle(rt *rapid.T) {
 		attempt--
 	}
 	out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Settle(tx, id, attempt, s) })
+	if !stale && out.Message.Lease != nil {
+		rt.Fatal("a settled attempt leaves its lease")
+	}
 	if stale != (out.Message.State == Sending) {
 		rt.Fatalf("a settlement of attempt %d of %d left the message %s", attempt, len(before.Attempts), out.Message.State)
 	}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 	"time"
@@ -116,6 +117,64 @@ func TestReportTeachesTheReference(t *testing.T) {
 	o.want(t, id, Delivered)
 }
 
+func TestEarlyReportTeachesTheReference(t *testing.T) {
+	o := newOffice(t)
+	id := o.enqueue(t, alice, 5*time.Minute)
+	b := o.begin(t, id, o.carrier("a"))
+	o.report(t, "a", 7, alice, FateTrying, o.now())
+	o.settle(t, b, doubt())
+	o.pass(time.Second)
+	inDoubt(t, o)
+	if out, matched := o.report(t, "a", 7, alice, FateDelivered, o.now()); !matched || out.ID != id {
+		t.Errorf("the second report: matched %v", matched)
+	}
+}
+
+// Several reports come on one attempt; only what is final and what delivers
+// counts.
+func TestReportsInAnyOrder(t *testing.T) {
+	for _, c := range []struct {
+		fates []Fate
+		want  State
+		fate  Fate
+	}{
+		{[]Fate{FateTrying}, Accepted, FateTrying},
+		{[]Fate{FateTrying, FateTrying}, Accepted, FateTrying},
+		{[]Fate{FateTrying, FateDelivered}, Delivered, FateDelivered},
+		{[]Fate{FateTrying, FateUndeliverable}, Undelivered, FateUndeliverable},
+		{[]Fate{FateTrying, FateGaveUp}, Queued, FateGaveUp},
+		{[]Fate{FateGaveUp, FateTrying}, Queued, FateGaveUp},
+		{[]Fate{FateGaveUp, FateDelivered}, Delivered, FateDelivered},
+		{[]Fate{FateUndeliverable, FateTrying}, Undelivered, FateUndeliverable},
+		{[]Fate{FateUndeliverable, FateDelivered}, Delivered, FateDelivered},
+		{[]Fate{FateDelivered, FateTrying}, Delivered, FateDelivered},
+		{[]Fate{FateDelivered, FateUndeliverable}, Delivered, FateDelivered},
+		{[]Fate{FateDelivered, FateGaveUp}, Delivered, FateDelivered},
+	} {
+		t.Run(fmt.Sprint(c.fates), func(t *testing.T) {
+			o := newOffice(t)
+			id := taken(t, o, alice, 7)
+			for _, fate := range c.fates {
+				o.report(t, "a", 7, alice, fate, o.now())
+			}
+			if m := o.want(t, id, c.want); m.Attempts[0].Fate != c.fate {
+				t.Errorf("fate %s, want %s", m.Attempts[0].Fate, c.fate)
+			}
+		})
+	}
+}
+
+// holds is how many reports are held.
+func (o *office) holds(t tb) (n int) {
+	t.Helper()
+	for _, e := range o.dump(t) {
+		if bytes.HasPrefix(e.Key, []byte("held/")) {
+			n++
+		}
+	}
+	return n
+}
+
 func TestReportBeforeTheAnswer(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -148,8 +207,13 @@ func TestReportBeforeTheAnswer(t *testing.T) {
 					t.Fatal("matched before the answer")
 				}
 			}
+			before := o.holds(t)
 			o.settle(t, b, c.result)
 			o.want(t, id, c.want)
+			applied := c.result.Result != ResultTemporary && c.mr == 7
+			if left := before - o.holds(t); (left == len(c.fates)) != applied {
+				t.Errorf("%d of the reports are no longer held", left)
+			}
 		})
 	}
 }
