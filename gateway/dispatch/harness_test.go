@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -262,7 +261,7 @@ func (c *counted) Get(key []byte) ([]byte, error) {
 	return c.Tx.Get(key)
 }
 
-// full refuses all Updates but those that may use the reserve, busy all.
+// full refuses all Updates but those that may use the reserve.
 func full(reserved bool) error {
 	if reserved {
 		return nil
@@ -270,4 +269,5 @@ func full(reserved bool) error {
 	return storage.ErrFull
 }
 
-func busy(bool) error { return errors.Join(storage.ErrBusy) }
+// busy refuses all Updates.
+func busy(bool) error { return storage.ErrBusy }

@@ -174,8 +174,6 @@ func (l *lives) report(rt *rapid.T) {
 	}
 	fate := rapid.SampledFrom([]Fate{FateDelivered, FateTrying, FateUndeliverable, FateGaveUp}).Draw(rt, "fate")
 	scts := rapid.SampledFrom([]time.Time{{}, l.now(), l.now().Add(-time.Hour), l.now().Add(time.Hour)}).Draw(rt, "SCTS")
-	// All to the same recipient by the same SIM may be meant.
-	l.target = slices.DeleteFunc(slices.Clone(l.ids), func(other ID) bool { return l.facts[other].to != f.to })
 	var out Outcome
 	var matched bool
 	hold := NewID()
@@ -190,6 +188,9 @@ func (l *lives) report(rt *rapid.T) {
 		return
 	}
 	l.target = []ID{out.ID}
+	if l.facts[out.ID].to != f.to {
+		rt.Fatal("a report on one recipient's message was credited to another's")
+	}
 	a := out.Message.Attempts[out.Attempt]
 	if a.IMSI != imsi || a.MR >= 0 && a.MR != mr || a.Result != ResultAccepted && a.Result != ResultAmbiguous {
 		rt.Fatalf("a report of SIM %s with MR %d was credited to %+v", imsi, mr, a)
