@@ -130,11 +130,13 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 	if err != nil {
 		return Verification{}, &Error{
 			Kind: Invalid, Code: CodeInvalidNumber, Field: "to", cause: err,
-			Message: "The number must be in E.164 form: a plus sign, the country code and the subscriber's number, digits only.",
+			Message: "This is no valid phone number in E.164 form: a plus sign, the country code and the subscriber's number, digits only.",
 		}
 	}
 	if err := g.guard.Screen(to); err != nil {
-		return Verification{}, refused(err)
+		err = refused(err)
+		g.metrics.refused(to.Region(), err)
+		return Verification{}, err
 	}
 	reply, err := g.replies.expect(call, "start", "")
 	if err != nil {
@@ -153,8 +155,9 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 	again := verification.NewSend(message.ID[:], policy)
 
 	var view Verification
-	err = g.update(ctx, func(tx storage.Tx) error {
-		if known, err := g.replies.replay(tx, reply, &view); known || err != nil {
+	replayed := false
+	err = g.update(ctx, func(tx storage.Tx) (err error) {
+		if replayed, err = g.replies.replay(tx, reply, &view); replayed || err != nil {
 			return err
 		}
 		admitted, err := g.book.Admit(tx, draft, policy)
@@ -180,7 +183,9 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 		}
 		return g.replies.keep(tx, reply, view)
 	})
-	g.metrics.start(to.Region(), view, err)
+	if !replayed {
+		g.metrics.start(to.Region(), view, err)
+	}
 	return view, err
 }
 

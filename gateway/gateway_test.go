@@ -394,7 +394,8 @@ func TestIdempotency(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		w.radio.plug("a", takes(0))
 		call := Call{Caller: "k1", IdempotencyKey: "abc", Body: []byte(`{"to":"x"}`)}
-		var ids sync.Map
+		w.pass(1234567 * time.Microsecond) // a time that is no whole second
+		var replies sync.Map
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() {
@@ -402,15 +403,15 @@ func TestIdempotency(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				ids.Store(v.ID, v)
+				replies.Store(v, nil)
 			})
 		}
 		wg.Wait()
 		n := 0
 		var first Verification
-		ids.Range(func(_, v any) bool { n++; first = v.(Verification); return true })
+		replies.Range(func(v, _ any) bool { n++; first = v.(Verification); return true })
 		if n != 1 {
-			t.Fatalf("%d verifications", n)
+			t.Fatalf("%d different replies", n)
 		}
 		w.pass(time.Second)
 		w.sent(1)
@@ -485,6 +486,33 @@ func TestReadiness(t *testing.T) {
 		line.unplug()
 		if r := w.gw.Ready(t.Context()); r.Ready {
 			t.Fatal("ready with its only modem gone")
+		}
+	})
+}
+
+// A store without room for a start is not ready, and still ends what was begun.
+func TestFullStoreIsNotReady(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.down()
+		w.maxSize = 1300 << 10 // of which 1 MiB is the reserve
+		w.up()
+		if r := w.gw.Ready(t.Context()); !r.Ready {
+			t.Fatalf("with room: %+v", r)
+		}
+		first := w.start(alice, "")
+		var err error
+		for n := 0; err == nil; n++ {
+			if n == 2000 {
+				t.Fatal("the store is never full")
+			}
+			_, err = w.gw.Start(t.Context(), Call{}, StartRequest{To: alice})
+		}
+		w.refusedWith(err, CodeStorageFull)
+		if r := w.gw.Ready(t.Context()); r.Ready || len(r.Reasons) != 1 {
+			t.Errorf("a full store: %+v", r)
+		}
+		if v := w.check(first.ID, "x"); v.ChecksLeft != 4 {
+			t.Errorf("a check: %+v", v)
 		}
 	})
 }

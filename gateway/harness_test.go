@@ -19,7 +19,6 @@ import (
 	"smsotpd/gateway/queue"
 	"smsotpd/gateway/verification"
 	"smsotpd/modem"
-	"smsotpd/storage"
 	"smsotpd/storage/bolt"
 )
 
@@ -168,6 +167,8 @@ type world struct {
 	ended  chan error
 	// now is the store's wall clock, nil for the bubble's.
 	now func() time.Time
+	// maxSize is the store's, 0 for no bound.
+	maxSize int64
 }
 
 // inWorld runs a test in virtual time with a gateway that may send to France.
@@ -206,7 +207,7 @@ func (w *world) must(err error) {
 func (w *world) up() {
 	w.t.Helper()
 	var err error
-	w.store, err = bolt.Open(bolt.Options{Path: filepath.Join(w.dir, "smsotpd.db"), Daemon: true, Now: w.now})
+	w.store, err = bolt.Open(bolt.Options{Path: filepath.Join(w.dir, "smsotpd.db"), Daemon: true, Now: w.now, MaxSize: w.maxSize})
 	w.must(err)
 	w.opts.Store, w.opts.Metrics = w.store, prometheus.NewRegistry()
 	w.gw, err = New(w.opts)
@@ -288,9 +289,3 @@ func (w *world) refusedWith(err error, code string) *Error {
 
 // wrong is a code that is not the given one.
 func wrong(code string) string { return fmt.Sprintf("%c%s", '0'+(code[0]-'0'+1)%10, code[1:]) }
-
-// storeRead runs fn in a View.
-func (w *world) storeRead(fn func(storage.Tx) error) {
-	w.t.Helper()
-	w.must(w.store.View(w.t.Context(), fn))
-}

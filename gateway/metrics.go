@@ -70,18 +70,6 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 	return m
 }
 
-// CommitMetrics registers the store's metrics and returns what its engine
-// calls after each commit.
-func CommitMetrics(reg prometheus.Registerer) func(batch int, took time.Duration) {
-	size := histogram("store_commit_batch", "Transactions that shared one commit.", []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024})
-	latency := histogram("store_commit_seconds", "How long a commit took.", []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5})
-	reg.MustRegister(size, latency)
-	return func(batch int, took time.Duration) {
-		size.Observe(float64(batch))
-		latency.Observe(took.Seconds())
-	}
-}
-
 func (m *metrics) start(region string, v Verification, err error) {
 	switch {
 	case err != nil:
@@ -91,13 +79,23 @@ func (m *metrics) start(region string, v Verification, err error) {
 	}
 }
 
+// refused counts a start that policy didn't let in. Regions that are not allowed
+// share one label: strangers must not make a series for each.
+func (m *metrics) refused(region string, err error) {
+	why := reason(err)
+	if why == CodeRegionNotAllowed {
+		region = "other"
+	}
+	m.failed(why, region)
+}
+
 func (m *metrics) resend(region string, err error) {
 	if err != nil {
 		m.failed(reason(err), region)
 	}
 }
 
-// refuse counts a refusal: its stable code is the reason.
+// failed counts a verification that was refused or ended without success.
 func (m *metrics) failed(reason, region string) { m.failures.WithLabelValues(reason, region).Inc() }
 
 func reason(err error) string {

@@ -3,10 +3,9 @@ package gateway
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"time"
-
-	"github.com/fxamacker/cbor/v2"
 
 	"smsotpd/gateway/keyring"
 	"smsotpd/storage"
@@ -29,9 +28,10 @@ type replies struct {
 
 type storedReply struct {
 	// Fingerprint is the keyed hash of the request's body.
-	Fingerprint []byte       `cbor:"1,keyasint"`
-	Reply       []byte       `cbor:"2,keyasint"`
-	At          storage.Time `cbor:"3,keyasint"`
+	Fingerprint []byte `cbor:"1,keyasint"`
+	// Reply is sealed JSON, which keeps times as exact as they were told.
+	Reply []byte       `cbor:"2,keyasint"`
+	At    storage.Time `cbor:"3,keyasint"`
 }
 
 type beat struct {
@@ -102,7 +102,7 @@ func (r *replies) replay(tx storage.Tx, e *expected, out any) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("a kept reply: %w", err)
 		}
-		return true, cbor.Unmarshal(plain, out)
+		return true, json.Unmarshal(plain, out)
 	}
 	return false, nil
 }
@@ -112,7 +112,7 @@ func (r *replies) keep(tx storage.Tx, e *expected, reply any) error {
 	if e == nil {
 		return nil
 	}
-	plain, err := cbor.Marshal(reply)
+	plain, err := json.Marshal(reply)
 	if err != nil {
 		return fmt.Errorf("a reply to keep: %w", err)
 	}
@@ -141,7 +141,17 @@ func (r *replies) drop(tx storage.Tx, limit int) (int, error) {
 // until is the key that ends the replies that are too old.
 func (r *replies) until(tx storage.Tx) []byte { return bucket(tx.Now().Add(-keepReplies)) }
 
-// probe is a write that changes nothing, to see whether the store takes one.
+// probeWrites is at least as many records as a start writes: a store that has
+// room for fewer is not ready.
+const probeWrites = 8
+
+// probe writes what nobody reads, to see whether the store takes new work.
 func (r *replies) probe(tx storage.Tx) error {
-	return r.beat.Put(tx, []byte("ready"), beat{At: storage.TimeOf(tx.Now())})
+	now := beat{At: storage.TimeOf(tx.Now())}
+	for i := range byte(probeWrites) {
+		if err := r.beat.Put(tx, []byte{'0' + i}, now); err != nil {
+			return err
+		}
+	}
+	return nil
 }

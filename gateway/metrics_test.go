@@ -1,0 +1,54 @@
+package gateway
+
+import (
+	"maps"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// counts are the values of a counter by its labels' values, in the order of the
+// labels' names.
+func (w *world) counts(name string) map[string]float64 {
+	w.t.Helper()
+	families, err := w.opts.Metrics.(*prometheus.Registry).Gather()
+	w.must(err)
+	counts := map[string]float64{}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			labels := ""
+			for _, l := range m.GetLabel() {
+				labels += l.GetValue() + " "
+			}
+			counts[labels] = m.GetCounter().GetValue()
+		}
+	}
+	return counts
+}
+
+func TestStartsAreCountedOnce(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		call := Call{Caller: "test", IdempotencyKey: "k"}
+		for range 3 { // the first one, and two replays
+			_, err := w.gw.Start(t.Context(), call, StartRequest{To: alice})
+			w.must(err)
+		}
+		w.start(bob, "subject")
+		w.start(bob, "subject")           // goes on with the one before
+		for _, refused := range []string{ // by region, region and class
+			"+447400123456", "+12015550123", "+33899123456",
+		} {
+			_, _ = w.gw.Start(t.Context(), Call{}, StartRequest{To: refused})
+		}
+		if got, want := w.counts("smsotpd_verifications_started_total"), (map[string]float64{"FR ": 2}); !maps.Equal(got, want) {
+			t.Errorf("started: %v, want %v", got, want)
+		}
+		want := map[string]float64{CodeRegionNotAllowed + " other ": 2, CodeClassRefused + " FR ": 1}
+		if got := w.counts("smsotpd_verifications_failed_total"); !maps.Equal(got, want) {
+			t.Errorf("failed: %v, want %v", got, want)
+		}
+	})
+}
