@@ -48,10 +48,9 @@ func (n *installation) awaitUnready() {
 	})
 }
 
-// TestE2EFlappingPort has a loose plug: one modem comes and goes again and
+// e2eFlappingPort has a loose plug: one modem comes and goes again and
 // again, under two names, at any moment, while messages are sent.
-func TestE2EFlappingPort(t *testing.T) {
-	t.Parallel()
+func e2eFlappingPort(t *testing.T) {
 	random := dice(t)
 	n := install(t, plan{modems: 2, air: "60ms", ports: []string{"modem*"}})
 	n.serve()
@@ -90,10 +89,9 @@ func TestE2EFlappingPort(t *testing.T) {
 	})
 }
 
-// TestE2ESwappedPorts plugs two modems in the other way round, restarts one,
+// e2eSwappedPorts plugs two modems in the other way round, restarts one,
 // takes a SIM and the network away.
-func TestE2ESwappedPorts(t *testing.T) {
-	t.Parallel()
+func e2eSwappedPorts(t *testing.T) {
 	n := install(t, plan{modems: 2, air: "50ms"})
 	n.serve()
 	imei := []string{n.awaitModem("modem0", "ready").IMEI, n.awaitModem("modem1", "ready").IMEI}
@@ -140,10 +138,9 @@ func TestE2ESwappedPorts(t *testing.T) {
 	n.allDelivered(vs, 100)
 }
 
-// TestE2EOnePortForTwo points two gateways at one modem: the second says who
+// e2eOnePortForTwo points two gateways at one modem: the second says who
 // has it, and takes over when the first ends.
-func TestE2EOnePortForTwo(t *testing.T) {
-	t.Parallel()
+func e2eOnePortForTwo(t *testing.T) {
 	first := install(t, plan{modems: 1, air: "50ms"})
 	first.serve()
 	first.ready()
@@ -165,16 +162,15 @@ func TestE2EOnePortForTwo(t *testing.T) {
 	first.serve()
 	first.awaitModem("modem0", "down")
 	second.crash()
-	first.crashed = true
+	first.crashed.Store(true)
 	first.awaitModem("modem0", "ready")
 	first.deliverAll(20, 3)
 }
 
-// TestE2EStubbornClients opens many connections that ask and never read, or
+// e2eStubbornClients opens many connections that ask and never read, or
 // never come to the end of asking; others are served, and a stop is not held
 // up.
-func TestE2EStubbornClients(t *testing.T) {
-	t.Parallel()
+func e2eStubbornClients(t *testing.T) {
 	n := install(t, plan{modems: 1, air: "0s"})
 	n.serve()
 	n.ready()
@@ -206,10 +202,9 @@ func TestE2EStubbornClients(t *testing.T) {
 	n.stop()
 }
 
-// TestE2EFrozen stops the gateway's clockwork with messages in the air, as a
+// e2eFrozen stops the gateway's clockwork with messages in the air, as a
 // suspended machine does, and kills it again and again while it starts.
-func TestE2EFrozen(t *testing.T) {
-	t.Parallel()
+func e2eFrozen(t *testing.T) {
 	random := dice(t)
 	n := install(t, plan{modems: 2, air: "300ms"})
 	n.serve()
@@ -254,10 +249,9 @@ func TestE2EFrozen(t *testing.T) {
 	}
 }
 
-// TestE2EAllModemsDie takes every modem away at once, with messages in the
+// e2eAllModemsDie takes every modem away at once, with messages in the
 // air, as when a hub loses its power; ten seconds later they are back.
-func TestE2EAllModemsDie(t *testing.T) {
-	t.Parallel()
+func e2eAllModemsDie(t *testing.T) {
 	n := install(t, plan{modems: 2, air: "500ms"})
 	n.serve()
 	n.ready()

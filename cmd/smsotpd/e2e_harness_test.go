@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -185,7 +186,7 @@ type installation struct {
 	http    *http.Client
 	// crashed: a gateway was killed. The next one can't know that the modem
 	// is still at work on a command of its predecessor.
-	crashed bool
+	crashed atomic.Bool
 
 	mu  sync.RWMutex
 	url string // guarded by mu; another one with every start
@@ -327,7 +328,7 @@ func (n *installation) stop() {
 
 // crash ends the gateway with SIGKILL.
 func (n *installation) crash() {
-	n.crashed = true
+	n.crashed.Store(true)
 	n.gateway.kill()
 }
 
@@ -510,7 +511,7 @@ func (n *installation) sent() []sms {
 			n.t.Fatalf("the simulator's log: %v", err)
 		}
 		switch {
-		case n.crashed && s.Kind == string(sim.ViolationBusy):
+		case n.crashed.Load() && s.Kind == string(sim.ViolationBusy):
 		case s.Event == "violation":
 			n.t.Errorf("the driver broke the protocol: %s", line)
 		case s.To != "" && s.Text != "":

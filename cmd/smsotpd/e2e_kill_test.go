@@ -24,13 +24,12 @@ func dice(t *testing.T) *rand.Rand {
 	return rand.New(rand.NewPCG(seed, 0))
 }
 
-// TestE2EKills kills the gateway ten times at random moments while 200
+// e2eKills kills the gateway ten times at random moments while 200
 // verifications are asked for and sent over two modems. Whoever asks gets no
 // answer from a killed gateway and asks again under the same Idempotency-Key,
 // as an application should. Every second delivery report is dropped, so that
 // sends in doubt stay so.
-func TestE2EKills(t *testing.T) {
-	t.Parallel()
+func e2eKills(t *testing.T) {
 	const (
 		total = 200
 		kills = 10
@@ -213,11 +212,10 @@ func (n *installation) settledAfterDoubt(id string) api.Message {
 	return m
 }
 
-// TestE2EGuessesOverKill lets 1,000 guesses at one code run in parallel, kills the
+// e2eGuessesOverKill lets 1,000 guesses at one code run in parallel, kills the
 // gateway in their midst, and counts what was evaluated: by the replies, and by
 // the lock that 100 consecutive failures of one number bring about.
-func TestE2EGuessesOverKill(t *testing.T) {
-	t.Parallel()
+func e2eGuessesOverKill(t *testing.T) {
 	random := dice(t)
 	n := install(t, plan{modems: 1, air: "0s"})
 	n.serve()
@@ -322,10 +320,9 @@ func (n *installation) exhaust(to string, count int) string {
 	return v.ID
 }
 
-// TestE2EStopInTheAir stops the gateway while both modems have a message in the
+// e2eStopInTheAir stops the gateway while both modems have a message in the
 // air: their answers are waited for, nothing is in doubt, nothing is lost.
-func TestE2EStopInTheAir(t *testing.T) {
-	t.Parallel()
+func e2eStopInTheAir(t *testing.T) {
 	n := install(t, plan{modems: 2, air: "1s"})
 	n.serve()
 	n.ready()
@@ -354,7 +351,8 @@ func TestE2EStopInTheAir(t *testing.T) {
 		n.serve()
 	}
 	for i, id := range ids {
-		if m := n.settled(id, "delivered"); len(m.Attempts) != 1 || m.PossibleDuplicate {
+		// A report that came while nobody had the port open is lost.
+		if m := n.settled(id, "accepted", "delivered"); len(m.Attempts) != 1 || m.PossibleDuplicate {
 			t.Errorf("after a stop: %+v", m)
 		}
 		if got := n.sentTo()[mobile(i)]; len(got) != 1 {

@@ -85,11 +85,10 @@ func (n *installation) allDelivered(vs []api.Verification, from int) []api.Messa
 	return messages
 }
 
-// TestE2EHangs lets one modem stand still twice: before it asks for the payload,
+// e2eHangs lets one modem stand still twice: before it asks for the payload,
 // and with the payload in the air. The other goes on, and nobody waits but the
 // messages that the hung modem has.
-func TestE2EHangs(t *testing.T) {
-	t.Parallel()
+func e2eHangs(t *testing.T) {
 	n := install(t, plan{modems: 2, air: "100ms", script: `
 [[fault]]
 modem = 0
@@ -168,10 +167,9 @@ for = "25s"
 	t.Logf("modem0 was %q", states["modem0"])
 }
 
-// TestE2EUnplugged takes a modem away, with a message in the air, and gives it
+// e2eUnplugged takes a modem away, with a message in the air, and gives it
 // back under another name that the glob of --modem matches.
-func TestE2EUnplugged(t *testing.T) {
-	t.Parallel()
+func e2eUnplugged(t *testing.T) {
 	n := install(t, plan{modems: 2, air: "400ms", ports: []string{"modem*"}})
 	n.serve()
 	n.awaitModem("modem0", "ready")
@@ -218,11 +216,10 @@ func TestE2EUnplugged(t *testing.T) {
 	}
 }
 
-// TestE2ERenumbered has ports that are configured by name, as by /dev/ttyUSB0: a
+// e2eRenumbered has ports that are configured by name, as by /dev/ttyUSB0: a
 // modem that returns beside its old name is found there, and a stranger that
 // appears there is left alone.
-func TestE2ERenumbered(t *testing.T) {
-	t.Parallel()
+func e2eRenumbered(t *testing.T) {
 	n := install(t, plan{modems: 3, air: "50ms"})
 	n.write("serve.toml", strings.ReplaceAll(readAll(n.path("serve.toml")), ", '"+n.port(2)+"'", ""))
 	n.sim.tell(t, "unplug 2")

@@ -10,10 +10,9 @@ import (
 	"smsotpd/gateway/api"
 )
 
-// TestE2EReports has the delivery reports of 200 messages come doubled and
+// e2eReports has the delivery reports of 200 messages come doubled and
 // shuffled by the two dozen, with different fates, two messages to each number.
-func TestE2EReports(t *testing.T) {
-	t.Parallel()
+func e2eReports(t *testing.T) {
 	const count = 200
 	// With the doubles there are 408 reports, so that none is left over.
 	const batch = 24
@@ -71,11 +70,10 @@ codes = [48]
 	}
 }
 
-// TestE2EReportsAfterRestart has the reports come when the gateway that sent
+// e2eReportsAfterRestart has the reports come when the gateway that sent
 // the messages is dead and another one runs.
-func TestE2EReportsAfterRestart(t *testing.T) {
-	t.Parallel()
-	n := install(t, plan{modems: 1, air: "0s", script: "[[fault]]\non = \"report\"\ndo = \"delay-report\"\nafter = \"8s\"\n"})
+func e2eReportsAfterRestart(t *testing.T) {
+	n := install(t, plan{modems: 1, air: "0s", script: "[[fault]]\non = \"report\"\ndo = \"delay-report\"\nafter = \"12s\"\n"})
 	n.serve()
 	var ids []string
 	for i := range 20 {
@@ -112,11 +110,10 @@ func (n *installation) committed(v api.Verification) time.Time {
 	return began
 }
 
-// TestE2EDoubtEndsByReport kills the gateway with a message in the air whose
+// e2eDoubtEndsByReport kills the gateway with a message in the air whose
 // report comes after the restart: it is delivered, and not sent again.
-func TestE2EDoubtEndsByReport(t *testing.T) {
-	t.Parallel()
-	n := install(t, plan{modems: 1, air: "2s", script: "[[fault]]\non = \"report\"\ndo = \"delay-report\"\nafter = \"8s\"\n"})
+func e2eDoubtEndsByReport(t *testing.T) {
+	n := install(t, plan{modems: 1, air: "2s", script: "[[fault]]\non = \"report\"\ndo = \"delay-report\"\nafter = \"12s\"\n"})
 	n.serve()
 	n.ready()
 	v := n.begin(mobile(1))
@@ -135,11 +132,10 @@ func TestE2EDoubtEndsByReport(t *testing.T) {
 	}
 }
 
-// TestE2EDoubtEndsByCode kills the gateway with a message in the air that is
+// e2eDoubtEndsByCode kills the gateway with a message in the air that is
 // never reported on: the right code proves that it arrived, and none goes out
 // again.
-func TestE2EDoubtEndsByCode(t *testing.T) {
-	t.Parallel()
+func e2eDoubtEndsByCode(t *testing.T) {
 	n := install(t, plan{modems: 1, air: "2s", script: "[[fault]]\non = \"report\"\ndo = \"drop-report\"\n"})
 	n.serve()
 	n.ready()

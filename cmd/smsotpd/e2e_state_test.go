@@ -68,9 +68,8 @@ func (n *installation) refused(code int, args []string, words ...string) {
 	}
 }
 
-// TestE2ERefusedStarts damages and swaps what a start needs.
-func TestE2ERefusedStarts(t *testing.T) {
-	t.Parallel()
+// e2eRefusedStarts damages and swaps what a start needs.
+func e2eRefusedStarts(t *testing.T) {
 	n := install(t, plan{})
 	n.serve()
 	v := n.begin(mobile(1))
@@ -121,9 +120,8 @@ func TestE2ERefusedStarts(t *testing.T) {
 	n.stop()
 }
 
-// TestE2ENoModem accepts without any modem, and a modem that comes later sends.
-func TestE2ENoModem(t *testing.T) {
-	t.Parallel()
+// e2eNoModem accepts without any modem, and a modem that comes later sends.
+func e2eNoModem(t *testing.T) {
 	n := install(t, plan{modems: 1, air: "0s", ports: []string{"none*"}})
 	n.serve()
 	if status, _ := n.call(http.MethodGet, "/readyz", nil, nil); status != http.StatusServiceUnavailable {
@@ -142,10 +140,9 @@ func TestE2ENoModem(t *testing.T) {
 	n.ready()
 }
 
-// TestE2EFullDisk fills the disk under a gateway. New work is refused, what was
+// e2eFullDisk fills the disk under a gateway. New work is refused, what was
 // accepted stays and comes to its end, and with room everything goes on.
-func TestE2EFullDisk(t *testing.T) {
-	t.Parallel()
+func e2eFullDisk(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can mount a small disk")
 	}

@@ -16,10 +16,9 @@ code_ttl = "30s"
 cooldowns = ["1s", "1s", "1h"]
 `
 
-// TestE2EStory follows single verifications through everything that can happen to
+// e2eStory follows single verifications through everything that can happen to
 // them in good weather, and holds the timeline to the truth at each step.
-func TestE2EStory(t *testing.T) {
-	t.Parallel()
+func e2eStory(t *testing.T) {
 	n := install(t, plan{modems: 1, air: "300ms", config: brief})
 	n.serve()
 	n.ready()
