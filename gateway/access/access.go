@@ -126,7 +126,7 @@ func secretMAC(keys *keyring.Keyring, kind Kind, id, secret string) [32]byte {
 // presents, which is told this once. Several keys may have one name, as while
 // one replaces another. Errors wrap ErrInvalid or are the store's.
 func Add(ctx context.Context, store storage.Store, keys *keyring.Keyring, name string, scopes []Scope) (string, Key, error) {
-	if err := validate(name, scopes); err != nil {
+	if err := Validate(name, scopes); err != nil {
 		return "", Key{}, err
 	}
 	id, secret := rand.Text()[:idLength], rand.Text()[:secretLength]
@@ -145,7 +145,9 @@ func Add(ctx context.Context, store storage.Store, keys *keyring.Keyring, name s
 	return strings.Join([]string{prefix, id, secret}, "_"), rec.key([]byte(id)), nil
 }
 
-func validate(name string, scopes []Scope) error {
+// Validate says why there can be no key of that name and those scopes; errors
+// wrap ErrInvalid.
+func Validate(name string, scopes []Scope) error {
 	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
 	switch {
 	case name == "" || len(name) > maxName || strings.ContainsFunc(name, unprintable):

@@ -29,11 +29,17 @@ func WithPrincipal(ctx context.Context, p access.Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
+// PrincipalOf is the principal that WithPrincipal gave to ctx.
+func PrincipalOf(ctx context.Context) (access.Principal, bool) {
+	p, ok := ctx.Value(principalKey{}).(access.Principal)
+	return p, ok
+}
+
 // authenticate says on whose behalf r is made, or why that is not known.
 func (a *api) authenticate(r *http.Request) (access.Principal, error) {
 	headers := r.Header["Authorization"]
 	if len(headers) == 0 {
-		if p, ok := r.Context().Value(principalKey{}).(access.Principal); ok {
+		if p, ok := PrincipalOf(r.Context()); ok {
 			return p, nil
 		}
 		return access.Principal{}, unauthorized("An API key is required: Authorization: Bearer KEY.", "Bearer")

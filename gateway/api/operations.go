@@ -58,7 +58,7 @@ func (a *api) operations() []operation {
 			description: "The message is queued durably when the reply comes, and sent right after. With the same subject, a pending verification goes on instead (200): same id, same code, no second message too soon.",
 			scopes:      verifying, body: Start{}, idempotent: true,
 			replies: map[int]any{http.StatusCreated: Verification{}, http.StatusOK: Verification{}},
-			errors:  []int{http.StatusConflict, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInsufficientStorage},
+			errors:  []int{http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInsufficientStorage},
 			serve:   a.start,
 		},
 		{
@@ -75,7 +75,7 @@ func (a *api) operations() []operation {
 			description: "Every check of a pending verification is charged, and a code is right once. Why a check failed is never told: valid is false.",
 			scopes:      []access.Scope{access.Check}, body: Check{}, idempotent: true,
 			replies: map[int]any{http.StatusOK: Verdict{}},
-			errors:  []int{http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInsufficientStorage},
+			errors:  []int{http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusInsufficientStorage},
 			serve:   a.check,
 		},
 		{
