@@ -42,7 +42,7 @@ func startDaemon(ctx context.Context, config Config, opener modem.Opener, log *s
 		}
 	}()
 	registry, storeMetrics := newRegistry()
-	d.state, err = openState(config, bolt.Options{
+	d.state, err = openState(ctx, config, bolt.Options{
 		Logger: log, Daemon: true, OnCommit: storeMetrics.onCommit, OnFatal: d.life.fail,
 	})
 	if err != nil {
@@ -199,9 +199,8 @@ func (d *daemon) startServers(ctx context.Context, gw *gateway.Gateway, registry
 	if ls.metrics != nil {
 		serve("metrics server", server(api.Metrics(registry)), api.Limit(ls.metrics, metricsConnections))
 	}
-	local := server(localHandler(storeKeys{d.state}, handler, d.log))
-	local.ConnContext = peerContext
-	serve("local server", local, ls.local)
+	local := api.Server(localHandler(storeKeys{d.state}, handler, d.log), api.ServerOptions{Logger: d.log, Peer: access.Peer})
+	serve("local server", local, api.Limit(ls.local, api.DefaultConnections))
 	serve("HTTP server", server(handler), api.Limit(ls.api, api.DefaultConnections))
 	return nil
 }

@@ -112,9 +112,9 @@ func demoConfig(dir, listen, region, port string) (Config, error) {
 
 // demoKey adds an API key that may do what the demonstration shows.
 func demoKey(ctx context.Context, s *state) (string, error) {
-	scopes := []string{string(access.Verify), string(access.Check), string(access.Read)}
-	added, err := storeKeys{s}.add(ctx, newKey{Name: "demo", Scopes: scopes})
-	return added.Secret, err
+	scopes := []access.Scope{access.Verify, access.Check, access.Read}
+	secret, _, err := access.Add(ctx, s.store, s.keys, "demo", scopes)
+	return secret, err
 }
 
 // demoPhone is the simulated network with one modem, and the phones on it.

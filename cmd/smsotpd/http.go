@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"smsotpd/gateway/access"
 )
 
 // shutdownTime is how long requests under way may take at a graceful stop.
@@ -32,15 +30,4 @@ func serveHTTP(ctx context.Context, server *http.Server, l net.Listener) error {
 		return err
 	}
 	return <-stopped
-}
-
-// peerContext names the peer of a connection of the local socket, as the
-// kernel knows it. A peer that can't be named gets no principal, and so needs
-// an API key.
-func peerContext(ctx context.Context, conn net.Conn) context.Context {
-	p, err := access.Peer(conn)
-	if err != nil {
-		return ctx
-	}
-	return withPeer(ctx, p)
 }

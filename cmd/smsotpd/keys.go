@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smsotpd/gateway/access"
 	"smsotpd/gateway/keyring"
 	"smsotpd/storage"
 	"smsotpd/storage/bolt"
@@ -57,7 +58,7 @@ be read, and with it everything can.`,
 
 func (p *program) keysAddCommand() *cobra.Command {
 	var name string
-	var scopes []string
+	scopes := []string{string(access.Verify), string(access.Check)}
 	cmd := &cobra.Command{
 		Use:   "add --name NAME",
 		Short: "Add an API key; prints the key alone on stdout",
@@ -72,8 +73,15 @@ read (look at messages, modems and metrics), privacy, admin.`,
 			if name == "" {
 				return usagef("--name is needed: what the key is for, such as the application's name")
 			}
+			key := newKey{Name: name}
+			for _, s := range scopes {
+				key.Scopes = append(key.Scopes, access.Scope(s))
+			}
+			if err := access.Validate(key.Name, key.Scopes); err != nil {
+				return &kindError{errUsage, err}
+			}
 			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
-				added, err := keys.add(ctx, newKey{Name: name, Scopes: scopes})
+				added, err := keys.add(ctx, key)
 				if err != nil {
 					return err
 				}
@@ -84,7 +92,7 @@ read (look at messages, modems and metrics), privacy, admin.`,
 	}
 	addOptions(cmd.Flags(), "state-dir", "key-file")
 	cmd.Flags().StringVar(&name, "name", "", "what the key is for")
-	cmd.Flags().StringSliceVar(&scopes, "scopes", []string{"verify", "check"}, "what the key may do")
+	cmd.Flags().StringSliceVar(&scopes, "scopes", scopes, "what the key may do")
 	return cmd
 }
 
@@ -150,7 +158,7 @@ func withKeys(cmd *cobra.Command, fn func(context.Context, keyAdmin) error) erro
 		if !errors.Is(err, errNoDaemon) {
 			return err
 		}
-		state, err := openState(config, bolt.Options{})
+		state, err := openState(ctx, config, bolt.Options{})
 		if errors.Is(err, storage.ErrLocked) && ctx.Err() == nil {
 			continue // bolt.Open has waited before it gave up
 		}

@@ -19,8 +19,8 @@ const localKeys = "/local/keys"
 
 // newKey says what key to add.
 type newKey struct {
-	Name   string   `json:"name"`
-	Scopes []string `json:"scopes"`
+	Name   string         `json:"name"`
+	Scopes []access.Scope `json:"scopes"`
 }
 
 // addedKey is a new key; its secret is told this once.
@@ -53,11 +53,7 @@ var (
 type storeKeys struct{ *state }
 
 func (k storeKeys) add(ctx context.Context, n newKey) (addedKey, error) {
-	scopes := make([]access.Scope, 0, len(n.Scopes))
-	for _, s := range n.Scopes {
-		scopes = append(scopes, access.Scope(s))
-	}
-	secret, _, err := access.Add(ctx, k.store, k.keys, n.Name, scopes)
+	secret, _, err := access.Add(ctx, k.store, k.keys, n.Name, n.Scopes)
 	return addedKey{Secret: secret}, err
 }
 
@@ -124,17 +120,10 @@ func localHandler(keys keyAdmin, next http.Handler, log *slog.Logger) http.Handl
 	return mux
 }
 
-type peerKey struct{}
-
-// withPeer is ctx for a connection of the local socket's peer p.
-func withPeer(ctx context.Context, p access.Principal) context.Context {
-	return api.WithPrincipal(context.WithValue(ctx, peerKey{}, p), p)
-}
-
 // admin answers with what serve returns, if the peer may administer.
 func admin(log *slog.Logger, serve func(http.ResponseWriter, *http.Request) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		peer, _ := r.Context().Value(peerKey{}).(access.Principal)
+		peer, _ := api.PrincipalOf(r.Context())
 		if !peer.Can(access.Admin) {
 			reply(w, http.StatusForbidden, localProblem(http.StatusForbidden, "insufficient_scope",
 				"Only root and the daemon's own user may do this."))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"smsotpd/gateway/access"
+	"smsotpd/gateway/api"
 )
 
 // countedKeys counts what reaches it.
@@ -49,7 +50,7 @@ func TestLocalRoutesAreForThoseWhoMayAdminister(t *testing.T) {
 		for _, route := range routes {
 			req := httptest.NewRequestWithContext(t.Context(), route.method, route.path, strings.NewReader(route.body))
 			if peer != nil {
-				req = req.WithContext(withPeer(req.Context(), *peer))
+				req = req.WithContext(api.WithPrincipal(req.Context(), *peer))
 			}
 			rec := httptest.NewRecorder()
 			handler.ServeHTTP(rec, req)

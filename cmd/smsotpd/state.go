@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,16 +26,16 @@ type state struct {
 
 // openState opens the state directory, which it makes if it is missing, and
 // the database in it as options say; their Path is filled in here.
-func openState(config Config, options bolt.Options) (*state, error) {
-	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("state directory: %w", err)
-	}
+func openState(ctx context.Context, config Config, options bolt.Options) (*state, error) {
 	master, err := keyring.ReadMaster(config.KeyFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, configf("%w; make one with: smsotpd keys init --key-file %s", err, config.KeyFile)
 	}
 	if err != nil {
 		return nil, &kindError{errConfig, err}
+	}
+	if err := os.MkdirAll(config.StateDir, 0o700); err != nil {
+		return nil, fmt.Errorf("state directory: %w", err)
 	}
 	keys, err := keyring.Open(config.StateDir, master)
 	if errors.Is(err, keyring.ErrWrongMaster) {
@@ -51,7 +53,38 @@ func openState(config Config, options bolt.Options) (*state, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := matchKeys(ctx, store, keys); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", options.Path, err), store.Close())
+	}
 	return &state{store: store, keys: keys}, nil
+}
+
+// errOtherKeys: nothing in the database could be read or found.
+var errOtherKeys = errors.New("the database was written with other keys than those beside it; restore both from the same backup")
+
+// keysOf is the database's record of the keyring that its records are sealed
+// with.
+type keysOf struct {
+	ID []byte `cbor:"1,keyasint"`
+}
+
+// matchKeys notes in a new database which keyring it belongs to, and refuses
+// one that belongs to another.
+func matchKeys(ctx context.Context, store storage.Store, keys *keyring.Keyring) error {
+	table, key := storage.NewTable[keysOf]("keyring", 1), []byte("id")
+	id := keys.ID()
+	return store.Update(storage.WithReserve(ctx), func(tx storage.Tx) error {
+		noted, known, err := table.Find(tx, key)
+		switch {
+		case err != nil:
+			return err
+		case !known:
+			return table.Put(tx, key, keysOf{ID: id.Bytes()})
+		case !bytes.Equal(noted.ID, id.Bytes()):
+			return &kindError{errConfig, errOtherKeys}
+		}
+		return nil
+	})
 }
 
 // warnExposed tells the operator if others than the owner may enter the state
