@@ -76,6 +76,56 @@ func e2eKills(t *testing.T) {
 	}
 }
 
+// e2eKilledStarts kills the gateway while it is asked for many verifications at
+// once, which are asked for again until each is acknowledged: each number gets
+// one code, and it is that of the verification that was acknowledged.
+func e2eKilledStarts(t *testing.T) {
+	const (
+		rounds = 15
+		each   = 20
+	)
+	random := dice(t)
+	n := install(t, plan{modems: 1, air: "0s", ports: []string{"later*"}})
+	n.serve()
+	started := map[string]string{}
+	var mu sync.Mutex
+	for round := range rounds {
+		var askers sync.WaitGroup
+		for i := range each {
+			askers.Go(func() {
+				to := mobile(round*each + i)
+				if id, ok := n.insist(to); ok {
+					mu.Lock()
+					defer mu.Unlock()
+					started[to] = id
+				}
+			})
+		}
+		<-time.After(time.Duration(random.IntN(12_000)) * time.Microsecond)
+		n.crash()
+		n.serve()
+		askers.Wait()
+	}
+	n.sim.tell(t, "unplug 0")
+	n.sim.tell(t, "plug 0 %s", n.path("later0"))
+	for _, id := range started {
+		n.settled(n.verification(id).Message.ID, "delivered")
+	}
+	// Verifications that nobody was told of would be sent by now, too: their
+	// messages are older than those that were acknowledged last.
+	sent := n.sentTo()
+	for to, id := range started {
+		if len(sent[to]) != 1 {
+			t.Errorf("%d SMS to one number", len(sent[to]))
+		} else if verdict := n.check(id, sent[to][0].code()); !verdict.Valid {
+			t.Errorf("the code is of another verification: %+v", verdict)
+		}
+	}
+	if len(sent) != rounds*each {
+		t.Errorf("SMS to %d of %d numbers", len(sent), rounds*each)
+	}
+}
+
 // askSteadily starts verifications of mobile(0) and those after it, a few at a
 // time, so that the queue is never empty and never long. It gives the ids by
 // number once all are acknowledged.

@@ -30,6 +30,7 @@ func TestE2E(t *testing.T) {
 		{"DoubtEndsByReport", e2eDoubtEndsByReport},
 		{"StubbornClients", e2eStubbornClients},
 		{"ReportsAfterRestart", e2eReportsAfterRestart},
+		{"KilledStarts", e2eKilledStarts},
 		{"Reports", e2eReports},
 		{"NothingIsGivenAway", e2eNothingIsGivenAway},
 		{"StopInTheAir", e2eStopInTheAir},
