@@ -49,6 +49,8 @@ type Config struct {
 	LogLevel string `koanf:"log_level" default:"info" help:"debug, info, warn or error"`
 	// LogFormat is what stderr gets.
 	LogFormat string `koanf:"log_format" default:"text" help:"text or json"`
+	// ResetClock is for one start alone, so no file and no reload sets it.
+	ResetClock bool `koanf:"-"`
 	// Services are the [service.NAME] tables, which only the file can hold.
 	Services map[string]ServiceConfig `koanf:"service"`
 }

@@ -18,8 +18,11 @@ import (
 	"smsotpd/modem"
 )
 
+// resetClockFlag gives up the database's time for the machine's.
+const resetClockFlag = "reset-clock"
+
 func (p *program) serveCommand() *cobra.Command {
-	var check, show bool
+	var check, show, resetClock bool
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run the gateway",
@@ -54,12 +57,14 @@ brand, purposes, code_length, code_ttl, checks, cooldowns, resend ("same-code" o
 				_, err := fmt.Fprintln(p.stdout, "the configuration is valid")
 				return err
 			}
+			config.ResetClock = resetClock
 			return p.serve(cmd.Context(), config, cmd.Flags())
 		},
 	}
 	addOptions(cmd.Flags())
 	cmd.Flags().BoolVar(&check, "check-config", false, "check the configuration and end")
 	cmd.Flags().BoolVar(&show, "print-config", false, "print the configuration in force as TOML and end; it holds paths, never secrets")
+	cmd.Flags().BoolVar(&resetClock, resetClockFlag, false, "go on from the machine's clock where the database's time is the wrong one; for one start, after a clock was set far ahead")
 	return cmd
 }
 
@@ -156,6 +161,9 @@ func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Lo
 func differences(a, b Config) []string {
 	keys := []string{}
 	for field := range reflect.TypeFor[Config]().Fields() {
+		if field.Tag.Get("koanf") == "-" {
+			continue
+		}
 		va, vb := reflect.ValueOf(a).FieldByIndex(field.Index), reflect.ValueOf(b).FieldByIndex(field.Index)
 		if !reflect.DeepEqual(va.Interface(), vb.Interface()) {
 			keys = append(keys, field.Tag.Get("koanf"))

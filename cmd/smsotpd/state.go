@@ -46,7 +46,11 @@ func openState(ctx context.Context, config Config, options bolt.Options) (*state
 	}
 	options.Path = filepath.Join(config.StateDir, databaseName)
 	options.MaxSize = int64(config.MaxStoreSize)
+	options.ResetClock = config.ResetClock
 	store, err := bolt.Open(options)
+	if errors.Is(err, storage.ErrClock) {
+		return nil, fmt.Errorf("%w: smsotpd serve --%s", err, resetClockFlag)
+	}
 	if errors.Is(err, storage.ErrLocked) {
 		return nil, fmt.Errorf("another smsotpd uses the state directory %s; stop it first, or give this one a directory of its own: %w", config.StateDir, err)
 	}
