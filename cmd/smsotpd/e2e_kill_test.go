@@ -87,17 +87,20 @@ func e2eKilledStarts(t *testing.T) {
 	random := dice(t)
 	n := install(t, plan{modems: 1, air: "0s", ports: []string{"later*"}})
 	n.serve()
-	started := map[string]string{}
+	started, replayed := map[string]string{}, 0
 	var mu sync.Mutex
 	for round := range rounds {
 		var askers sync.WaitGroup
 		for i := range each {
 			askers.Go(func() {
 				to := mobile(round*each + i)
-				if id, ok := n.insist(to); ok {
+				if v, again, ok := n.insist(to); ok {
 					mu.Lock()
 					defer mu.Unlock()
-					started[to] = id
+					started[to] = v.ID
+					if again {
+						replayed++
+					}
 				}
 			})
 		}
@@ -106,6 +109,7 @@ func e2eKilledStarts(t *testing.T) {
 		n.serve()
 		askers.Wait()
 	}
+	t.Logf("%d of %d had been started by a gateway that was killed before it said so", replayed, rounds*each)
 	n.sim.tell(t, "unplug 0")
 	n.sim.tell(t, "plug 0 %s", n.path("later0"))
 	for _, id := range started {
@@ -138,12 +142,12 @@ func (n *installation) askSteadily(total int) <-chan map[string]string {
 	for range 4 {
 		askers.Go(func() {
 			for i := range next {
-				id, ok := n.insist(mobile(i))
+				v, _, ok := n.insist(mobile(i))
 				if !ok {
 					return
 				}
 				mu.Lock()
-				started[mobile(i)] = id
+				started[mobile(i)] = v.ID
 				mu.Unlock()
 			}
 		})
@@ -172,23 +176,24 @@ func (n *installation) askSteadily(total int) <-chan map[string]string {
 }
 
 // insist starts a verification, again and again under one Idempotency-Key
-// while nobody answers.
-func (n *installation) insist(to string) (id string, ok bool) {
+// while nobody answers, and says whether the answer is one that an earlier try
+// should have got.
+func (n *installation) insist(to string) (v api.Verification, replayed, ok bool) {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(patient); time.Now().Before(deadline); <-tick.C {
-		var v api.Verification
+		asked := time.Now()
 		status, err := n.call(http.MethodPost, "/v1/verifications", api.Start{To: to}, &v, "Idempotency-Key", "start "+to)
 		if err == nil {
-			return v.ID, true
+			return v, v.CreatedAt.Before(asked), true
 		}
 		if status != 0 && status != http.StatusServiceUnavailable {
 			n.t.Errorf("start: %d %v", status, err)
-			return "", false
+			return v, false, false
 		}
 	}
 	n.t.Error("nobody answers")
-	return "", false
+	return v, false, false
 }
 
 // judge holds every message to the simulator's log once all have come to their
@@ -206,7 +211,7 @@ func (n *installation) judge(started map[string]string, deaths []time.Time) (aga
 		got := n.sentTo()[to]
 		for _, s := range got {
 			if s.code() == "" || s.code() != got[0].code() {
-				n.t.Error("a number got two codes, or none")
+				n.t.Errorf("a number got two codes, or none; the second at %v: %+v", s.AcceptedAt, m)
 			}
 		}
 		switch {
