@@ -10,6 +10,7 @@ import (
 	"smsotpd/gateway/queue"
 	"smsotpd/gateway/verification"
 	"smsotpd/modem"
+	"smsotpd/storage"
 )
 
 func (w *world) report(line string, mr byte, to string, status byte) {
@@ -393,5 +394,41 @@ func TestClockSetBackRevivesNothing(t *testing.T) {
 		w.start(bob, "user")
 		w.pass(time.Second)
 		w.sent(2)
+	})
+}
+
+func TestUnreadableRecordHoldsUpNobody(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		spoilt := w.start(alice, "")
+		id, ok := queue.ParseID(spoilt.MessageID)
+		if !ok {
+			t.Fatal("no message id")
+		}
+		spoil := func() {
+			w.must(w.store.Update(t.Context(), func(tx storage.Tx) error {
+				return tx.Put(append(w.gw.queue.Prefix(), id[:]...), []byte("\x01no record"))
+			}))
+			w.pass(time.Millisecond)
+		}
+		spoil()
+		w.radio.plug("a", takes(time.Second))
+		w.start(bob, "")
+		w.pass(3 * time.Second)
+		w.sent(1)
+		// Nor at the next start, nor while it is being sent.
+		w.down()
+		w.up()
+		w.radio.plug("b", func(ctx context.Context, s sms) modem.Result {
+			id, _ = queue.ParseID(w.start(alice, "").MessageID)
+			return takes(time.Second)(ctx, s)
+		})
+		v := w.start(bob, "")
+		w.pass(500 * time.Millisecond)
+		id, _ = queue.ParseID(v.MessageID)
+		spoil()
+		w.pass(5 * time.Second)
+		if heard := w.radio.heard(); len(heard) < 3 {
+			t.Fatalf("a record that was spoilt in the air stopped the modem: %d sent", len(heard))
+		}
 	})
 }

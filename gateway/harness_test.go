@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -184,7 +185,7 @@ func inWorld(t *testing.T, adjust func(*Options), test func(t *testing.T, w *wor
 		w.must(err)
 		w.opts = Options{
 			Services: []Service{DefaultService()}, Guard: guard.Policy{AllowRegions: []string{"FR"}},
-			Queue: queue.DefaultPolicy(), Fleet: w.radio, Logger: slog.New(slog.DiscardHandler),
+			Queue: queue.DefaultPolicy(), Fleet: w.radio, Logger: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
 			Keys: w.keys,
 		}
 		if adjust != nil {
@@ -289,3 +290,11 @@ func (w *world) refusedWith(err error, code string) *Error {
 
 // wrong is a code that is not the given one.
 func wrong(code string) string { return fmt.Sprintf("%c%s", '0'+(code[0]-'0'+1)%10, code[1:]) }
+
+// testWriter shows the gateway's log where a test fails.
+type testWriter struct{ t *testing.T }
+
+func (w testWriter) Write(line []byte) (int, error) {
+	w.t.Log(strings.TrimSpace(string(line)))
+	return len(line), nil
+}

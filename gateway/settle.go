@@ -39,7 +39,7 @@ func (g *Gateway) proven(tx storage.Tx, ids [][]byte) error {
 		if err != nil {
 			return err
 		}
-		if m.State != queue.Queued && len(m.Attempts) > 0 {
+		if m.MayHaveArrived() {
 			sent++
 		}
 	}

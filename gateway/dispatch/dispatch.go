@@ -189,7 +189,10 @@ func (d *Dispatcher) read(ctx context.Context, ids []queue.ID) (orphans []queue.
 				continue
 			}
 			if err != nil {
-				return err
+				// One record that can't be read holds up no other.
+				d.o.Logger.Error("a message can't be read and is left alone", "message", id, "error", err)
+				d.index.remove(id)
+				continue
 			}
 			if m.State == queue.Sending && m.Lease.Session != d.o.Store.Session() {
 				orphans = append(orphans, id)
@@ -273,7 +276,12 @@ func (d *Dispatcher) each(ctx context.Context, ids []queue.ID, do func(storage.T
 			if errors.Is(err, queue.ErrNotFound) {
 				return nil
 			}
-			return err
+			if err == nil || ended(err) {
+				return err
+			}
+			// One message that can't be moved holds up no other.
+			d.o.Logger.Error("a message can't be moved on", "message", id, "error", err)
+			return nil
 		})
 	}
 	return g.Wait()
@@ -301,7 +309,7 @@ func (d *Dispatcher) move(ctx context.Context, do func(storage.Tx) (queue.Outcom
 func (d *Dispatcher) insist(ctx context.Context, do func() error) error {
 	for {
 		err := do()
-		if !errors.Is(err, storage.ErrBusy) && !errors.Is(err, storage.ErrFull) {
+		if !refused(err) {
 			return err
 		}
 		d.o.Logger.Warn("store refuses a transition, trying again", "error", err)

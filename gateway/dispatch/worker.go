@@ -84,65 +84,112 @@ func (w *worker) rest(landed *flight) bool {
 }
 
 // gap is the one commit between two messages: it settles what landed, begins
-// e and leases what comes after it. begun is nil if e can't be sent now.
-func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (begun *queue.Begun, err error) {
-	var ahead *entry
+// e and leases what comes after it. begun is nil if e can't be sent now. An
+// error means that the store can be used no more.
+func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begun, error) {
+	t := &transition{worker: w, landed: landed, take: e}
 	if e != nil {
-		ahead = w.index.choose(w.line)
+		t.ahead = w.index.choose(w.line)
 	}
-	var settled queue.Outcome
-	run := func(tx storage.Tx) error {
-		begun = nil
-		if landed != nil {
-			if settled, err = w.settle(tx, landed); err != nil {
-				return err
+	err := w.o.Store.Update(ctx, t.run)
+	if err != nil && !ended(err) {
+		err = w.settleAlone(ctx, t, err)
+	}
+	if err != nil {
+		if t.take != nil {
+			w.index.release(t.take)
+		}
+		return nil, err
+	}
+	if t.take != nil {
+		w.index.begun(t.take)
+		if t.begun == nil {
+			if err := w.refresh(ctx, []queue.ID{t.take.id}); err != nil {
+				return nil, err
 			}
 		}
-		if e == nil {
-			return nil
+	}
+	if t.settled != nil {
+		w.o.Observer.Sent(t.settled.Message, w.line.Modem, landed.result)
+		if t.settled.Changed() {
+			w.o.Observer.Moved(*t.settled)
 		}
-		b, err := w.o.Queue.Begin(tx, e.id, w.line.Carrier)
-		switch {
-		case err == nil:
-			begun = &b
-		case errors.Is(err, queue.ErrNotSendable) || errors.Is(err, queue.ErrNotFound):
-		default:
+	}
+	return t.begun, nil
+}
+
+// settleAlone does without what could not be begun, and insists on settling
+// what has landed.
+func (w *worker) settleAlone(ctx context.Context, t *transition, cause error) error {
+	switch e := t.take; {
+	case e == nil:
+	case refused(cause), t.landed != nil && t.settled == nil:
+		w.index.release(e)
+	default:
+		// It would fail again, here and with every other modem.
+		w.log.Error("a send can't be begun", "message", e.id, "error", cause)
+		w.index.remove(e.id)
+	}
+	t.take, t.ahead, t.begun = nil, nil, nil
+	if t.landed != nil {
+		err := w.insist(ctx, func() error { return w.o.Store.Update(storage.WithReserve(ctx), t.run) })
+		if ended(err) {
 			return err
 		}
-		if ahead == nil {
-			return nil
+		if err != nil {
+			t.settled = nil
+			w.log.Error("an attempt could not be settled; it is in doubt after the next start", "message", t.landed.begun.ID, "error", err)
 		}
-		return w.o.Queue.Lease(tx, ahead.id, w.line.Carrier, leaseFor)
 	}
-	err = w.o.Store.Update(ctx, run)
-	if errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrBusy) {
-		// There is no room for a new send; the one that landed must still be
-		// settled.
-		w.log.Warn("store refuses to begin a send", "error", err)
-		if e != nil {
-			w.index.release(e)
+	pause(ctx, retryStore)
+	return nil
+}
+
+// refused says whether the store takes no work of this kind now.
+func refused(err error) bool {
+	return errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrBusy)
+}
+
+// ended says whether the store or the context can be used no more.
+func ended(err error) bool {
+	return errors.Is(err, storage.ErrFatal) || errors.Is(err, storage.ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// transition is the transaction of a gap.
+type transition struct {
+	*worker
+	landed      *flight
+	take, ahead *entry
+
+	// What its last run came to.
+	settled *queue.Outcome
+	begun   *queue.Begun
+}
+
+func (t *transition) run(tx storage.Tx) error {
+	t.settled, t.begun = nil, nil
+	if t.landed != nil {
+		settled, err := t.settle(tx, t.landed)
+		if err != nil {
+			return err
 		}
-		e, ahead = nil, nil
-		err = w.insist(ctx, func() error { return w.o.Store.Update(storage.WithReserve(ctx), run) })
-		pause(ctx, retryStore)
+		t.settled = &settled
 	}
+	if t.take == nil {
+		return nil
+	}
+	begun, err := t.o.Queue.Begin(tx, t.take.id, t.line.Carrier)
 	switch {
-	case e == nil:
-	case err != nil:
-		w.index.release(e)
-	case begun == nil:
-		w.index.begun(e)
-		err = w.refresh(ctx, []queue.ID{e.id})
-	default:
-		w.index.begun(e)
+	case err == nil:
+		t.begun = &begun
+	case !errors.Is(err, queue.ErrNotSendable) && !errors.Is(err, queue.ErrNotFound):
+		return err
 	}
-	if err == nil && landed != nil {
-		w.o.Observer.Sent(settled.Message, w.line.Modem, landed.result)
-		if settled.Changed() {
-			w.o.Observer.Moved(settled)
-		}
+	if t.ahead == nil {
+		return nil
 	}
-	return begun, err
+	return t.o.Queue.Lease(tx, t.ahead.id, t.line.Carrier, leaseFor)
 }
 
 func (w *worker) settle(tx storage.Tx, f *flight) (queue.Outcome, error) {

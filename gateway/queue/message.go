@@ -185,6 +185,10 @@ func (m *Message) count(r Result) int {
 // sent is how many attempts the network has taken or may have.
 func (m *Message) sent() int { return m.count(ResultAccepted) + m.count(ResultAmbiguous) }
 
+// MayHaveArrived says whether an attempt is in the air, or the network has taken
+// one or may have.
+func (m *Message) MayHaveArrived() bool { return m.State == Sending || m.sent() > 0 }
+
 // Next says what time brings, seen from now: when the message may be sent
 // (zero for not any more, or not in this state), and when Advance has
 // something to do (zero for never).
@@ -256,6 +260,10 @@ func DefaultPolicy() Policy {
 		Backoff: 2 * time.Second, BackoffMax: 32 * time.Second, ReportHold: 2 * time.Minute,
 	}
 }
+
+// maxAttempts bounds what a message keeps of its attempts, and so its size: one
+// that was refused so often is given up.
+const maxAttempts = 200
 
 // Queue is the set of all messages of a gateway. Its methods that take a
 // transaction touch only its own tables.

@@ -253,3 +253,17 @@ func TestKeyBudget(t *testing.T) {
 		t.Errorf("withdrawing takes %d keys", n)
 	}
 }
+
+func TestAttemptsAreBounded(t *testing.T) {
+	o := newOffice(t)
+	id := o.enqueue(t, alice, 30*24*time.Hour)
+	for range maxAttempts - 1 {
+		o.send(t, id, "a", Settlement{Result: ResultTemporary, Cause: "cms-42"})
+		o.pass(time.Minute)
+	}
+	o.want(t, id, Queued)
+	o.send(t, id, "a", Settlement{Result: ResultTemporary, Cause: "cms-42"})
+	if m := o.want(t, id, Failed); len(m.Attempts) != maxAttempts || m.Text != nil {
+		t.Errorf("%d attempts, text kept: %v", len(m.Attempts), m.Text != nil)
+	}
+}

@@ -103,6 +103,10 @@ func (q *Queue) retry(m *Message, due time.Time) {
 		m.State = Canceled
 		return
 	}
+	if len(m.Attempts) >= maxAttempts {
+		q.giveUp(m)
+		return
+	}
 	m.State, m.Due = Queued, storage.TimeOf(due)
 }
 

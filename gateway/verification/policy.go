@@ -79,7 +79,8 @@ func (p Policy) Validate() error {
 		errs = append(errs, errors.New("cooldowns must be 1 to 10 durations"))
 	}
 	for _, c := range p.Cooldowns {
-		errs = append(errs, lasting("each of cooldowns", c, time.Second, 24*time.Hour))
+		// A subject's cooldown is forgotten with its last verification.
+		errs = append(errs, lasting("each of cooldowns", c, time.Second, p.Retention))
 	}
 	return errors.Join(errs...)
 }
