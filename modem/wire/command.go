@@ -127,16 +127,20 @@ func (w *Wire) writeCommand(b []byte) error {
 	return w.writeOut([]byte(text + "\r"))
 }
 
+// writePayload writes the payload, unless the command is over since its prompt
+// passed or is to be aborted: the engine then finds the final result.
 func (w *Wire) writePayload(b []byte) error {
 	w.mu.Lock()
-	if w.ended || w.cmd.phase != prompted {
-		w.mu.Unlock()
-		return errEnded
-	}
 	if w.aborted {
 		w.abort(Aborted)
+	}
+	switch {
+	case w.ended:
 		w.mu.Unlock()
 		return errEnded
+	case w.cmd.phase != prompted:
+		w.mu.Unlock()
+		return nil
 	}
 	w.cmd.phase = writing
 	w.cmd.payload = string(b[:len(b)-1])
@@ -204,7 +208,7 @@ func (w *Wire) finish(cause Cause, final []byte) {
 // settle notes how the command under way ended.
 func (w *Wire) settle(cause Cause) {
 	w.flight.Cause, w.flight.Ended = cause, time.Now()
-	w.echoOn = w.cmd.echoed
+	w.echoOn, w.echoOff = w.cmd.echoed, !w.cmd.echoed && cause == Answered
 	w.cmd.phase = idle
 	w.stopTimer()
 }
@@ -245,6 +249,8 @@ func (w *Wire) expire(id uint64) {
 	case id != w.timerID || w.cmd.phase == idle:
 	case w.cmd.phase == prompting || w.cmd.phase == prompted:
 		w.abort(NoPrompt)
+	case w.cmd.phase == answering && time.Since(w.heardAt) < quietFinal && time.Since(w.flight.Began) < maxDribble:
+		w.startTimer(quietFinal - time.Since(w.heardAt)) // the answer is still coming
 	case w.cmd.query && w.cmd.answers > 0:
 		w.finish(Unfinished, []byte("OK"))
 	default:

@@ -15,6 +15,7 @@ func (w *Wire) feed(octets []byte) {
 			line := clean(w.partial)
 			w.partial = w.partial[:0]
 			if !w.skipping && len(line) > 0 {
+				w.heardAt = time.Time{}
 				w.line(line)
 			}
 			w.skipping = false
@@ -49,7 +50,8 @@ func (w *Wire) atPrompt() bool {
 }
 
 // prompt handles a ">". Where the modem echoes, one that comes before the echo
-// belongs to an earlier command.
+// belongs to an earlier command. One that echoes anew has started anew, and is
+// perhaps in text mode: it gets no payload.
 func (w *Wire) prompt() {
 	if len(w.partial) > 0 {
 		w.cmd.echoed = true
@@ -58,6 +60,11 @@ func (w *Wire) prompt() {
 	switch w.cmd.phase {
 	case prompting:
 		if w.echoOn && !w.cmd.echoed {
+			return
+		}
+		if w.echoOff && w.cmd.echoed {
+			w.sign(Restarted)
+			w.abort(Restart)
 			return
 		}
 		w.cmd.phase = prompted

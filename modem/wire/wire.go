@@ -117,6 +117,9 @@ const (
 	maxInfo = 64 << 10
 	// quietFinal is how long an answer without final result is waited for.
 	quietFinal = time.Second
+	// maxDribble bounds a one-step command whose answer comes so slowly that
+	// it is still coming when its time is over.
+	maxDribble = 30 * time.Second
 )
 
 func (o Options) withDefaults() Options {
@@ -155,8 +158,10 @@ type Wire struct {
 	timerID uint64
 	aborted bool      // Abort was called: no payload is written until Permit
 	echoOn  bool      // the last command was echoed
+	echoOff bool      // the last command was answered and not echoed
 	lateOK  bool      // the OK of a late +CMGS is still to come
 	strayAt time.Time // when something last came that nobody waited for
+	heardAt time.Time // when the newest octet behind the last line came
 
 	// Owned by the reading goroutine, under mu.
 	partial  []byte
@@ -244,7 +249,8 @@ func (w *Wire) Rearm(quiet, most time.Duration) bool {
 		left := min(quiet-since, most-time.Since(begin))
 		if left <= 0 || w.goneErr != nil {
 			w.partial, w.skipping = w.partial[:0], false
-			w.out, w.cmd, w.lateOK, w.echoOn = w.out[:0], command{}, false, false
+			w.out, w.cmd = w.out[:0], command{}
+			w.lateOK, w.echoOn, w.echoOff = false, false, false
 			w.ended = w.goneErr != nil
 			w.mu.Unlock()
 			return w.goneErr == nil
@@ -284,6 +290,7 @@ func (w *Wire) receive() {
 				w.opts.Trace(false, buf[:n])
 			}
 			w.mu.Lock()
+			w.heardAt = time.Now()
 			w.feed(buf[:n])
 			w.mu.Unlock()
 		} else if err == nil {

@@ -375,6 +375,99 @@ func TestAnswerWithoutFinal(t *testing.T) {
 	})
 }
 
+// TestAnswerThatDribbles: an answer that is still coming when the command's
+// time is over is waited for; a chatter of other lines is none.
+func TestAnswerThatDribbles(t *testing.T) {
+	for _, c := range []struct {
+		name, says string
+		err        error
+		cause      Cause
+	}{
+		{"answer", "\r\n+CMGF: 0\r\n\r\nOK\r\n", nil, Answered},
+		{"chatter", strings.Repeat("^RSSI:9\r\n", 40), at.ErrClosed, Timeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Options{})
+				r.wire.Limit(2 * time.Second)
+				said := make(chan struct{})
+				go func() {
+					defer close(said)
+					buf := make([]byte, 100)
+					if _, err := r.modem.Read(buf); err != nil {
+						return
+					}
+					size := 1
+					if c.name == "chatter" {
+						size = 9
+					}
+					for piece := range slices.Chunk([]byte(c.says), size) {
+						time.Sleep(300 * time.Millisecond)
+						if _, err := r.modem.Write(piece); err != nil {
+							return
+						}
+					}
+				}()
+				begin := time.Now()
+				_, err := r.engine.Command("+CMGF?")
+				if !errors.Is(err, c.err) || r.wire.Flight().Cause != c.cause {
+					t.Errorf("got %v, %+v", err, r.wire.Flight())
+				}
+				if d := time.Since(begin); (d > 4*time.Second) != (c.err == nil) {
+					t.Errorf("took %v", d)
+				}
+				r.wire.Close()
+				<-said
+			})
+		})
+	}
+}
+
+// TestErrorBehindThePrompt: a modem that asks for the payload and refuses it
+// in one breath gets none, and its refusal counts.
+func TestErrorBehindThePrompt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		heard := r.play(0, turn{"AT+CMGS=18\r", "\r\n> \r\n+CMS ERROR: 38\r\n"}, turn{"AT\r", "\r\nOK\r\n"})
+		_, err := r.engine.SMSCommand("+CMGS=18", pdu)
+		if !errors.Is(err, at.CMSError("38")) || r.wire.Flight().Committed || r.wire.Flight().Cause != Answered {
+			t.Errorf("got %v, %+v", err, r.wire.Flight())
+		}
+		if _, err := r.engine.Command(""); err != nil {
+			t.Errorf("the next command: %v", err)
+		}
+		r.wire.Close()
+		if wrote := <-heard; strings.Contains(wrote, pdu) {
+			t.Error("the payload was written")
+		}
+	})
+}
+
+// TestEchoAnew: a modem that echoed no more and does again has started anew
+// without a word. It may be in text mode, and gets no payload.
+func TestEchoAnew(t *testing.T) {
+	for _, says := range []string{"AT+CMGS=18\r\r\n> ", "AT+CMGS=18> "} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Options{})
+			heard := r.play(0, turn{"AT\r", "\r\nOK\r\n"}, turn{"AT+CMGS=18\r", says})
+			if _, err := r.engine.Command(""); err != nil {
+				t.Fatal(err)
+			}
+			_, err := r.engine.SMSCommand("+CMGS=18", pdu)
+			if !errors.Is(err, at.ErrError) || r.wire.Flight().Committed || r.wire.Flight().Cause != Restart {
+				t.Errorf("got %v, %+v", err, r.wire.Flight())
+			}
+			if !slices.Contains(r.signs, Restarted) {
+				t.Errorf("signs %v", r.signs)
+			}
+			r.wire.Close()
+			if wrote := <-heard; strings.Contains(wrote, pdu) || !strings.Contains(wrote, "\x1b") {
+				t.Error("the modem was not freed from its prompt, or got the payload")
+			}
+		})
+	}
+}
+
 func TestAbort(t *testing.T) {
 	t.Run("before the prompt", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
