@@ -188,6 +188,23 @@ func submitReference(info []string) (mr byte, ok bool) {
 	return 0, false
 }
 
+// unknownCommand tells whether a modem says by err that it doesn't know the
+// command, or nothing that contradicts it.
+func unknownCommand(err error) bool {
+	var cms at.CMSError
+	var cme at.CMEError
+	n := -1
+	switch {
+	case errors.As(err, &cms):
+		n = errorNumber(string(cms), cmsTexts)
+		return n < 0 || n == 302 || n == 303 || n == 500
+	case errors.As(err, &cme):
+		n = errorNumber(string(cme), cmeTexts)
+		return n < 0 || n == 3 || n == 4 || n == 50 || n == 100
+	}
+	return errors.Is(err, at.ErrError)
+}
+
 // errorNumber reads the number of an error, or finds the text that a modem
 // gives although +CMEE=1 was asked for. -1 if it is neither.
 func errorNumber(s string, texts func(string) int) int {

@@ -37,12 +37,14 @@ func (in *incoming) run() {
 func (in *incoming) close() { close(in.mail) }
 
 // hand passes one TPDU to its handler; after runs when the handler is done.
-func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func()) {
+// An error says that it is a delivery report that can't be read, so that
+// nobody could match it; after has run then.
+func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func()) error {
 	if isStatusReport(raw) {
 		r, err := decodeReport(raw)
 		if err != nil {
-			after() // nobody could match it
-			return
+			after()
+			return err
 		}
 		r.IMSI, r.Received = imsi, received
 		in.mail <- func() {
@@ -51,7 +53,7 @@ func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func
 			}
 			after()
 		}
-		return
+		return nil
 	}
 	m := decodeDeliver(raw)
 	m.IMSI, m.Received = imsi, received
@@ -61,6 +63,7 @@ func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func
 		}
 		after()
 	}
+	return nil
 }
 
 // stored is a message that the modem put into a memory.
@@ -81,19 +84,27 @@ func (s *session) onURC(u wire.URC) {
 	case "+CMT", "+CDS":
 		raw, err := decodeTPDU(u.Body, pduLength(u.Line))
 		if err != nil {
-			s.log.Warn("a message from the modem could not be read", "kind", kind, "octets", len(u.Body)/2)
+			s.unreadable(kind, len(u.Body)/2)
 			return
 		}
 		select { // what a modem still holds from before may come while it is prepared
 		case <-s.known:
 		case <-s.wire.Gone():
 		}
-		s.incoming.hand(raw, s.identity().imsi, u.Received, func() {})
+		if err := s.incoming.hand(raw, s.identity().imsi, u.Received, func() {}); err != nil {
+			s.unreadable(kind, len(raw))
+		}
 	case "+CMTI", "+CDSI":
 		if mem, index, ok := storedIndex(u.Line); ok {
 			s.queueStored(stored{mem: mem, index: index, report: kind == "+CDSI"})
 		}
 	}
+}
+
+// unreadable tells the operator that a report or message was lost; its octets
+// stay out of the log.
+func (s *session) unreadable(kind string, octets int) {
+	s.log.Warn("a message from the modem could not be read", "kind", kind, "octets", octets)
 }
 
 func (s *session) queueStored(m stored) {
@@ -147,9 +158,12 @@ func (s *session) handStored(info []string, m stored) bool {
 		}
 		raw, err := decodeTPDU(info[i+1], pduLength(line))
 		if err != nil {
+			s.unreadable("+CMGR", len(info[i+1])/2)
 			return false
 		}
-		s.incoming.hand(raw, s.identity().imsi, time.Now(), func() { s.queueStored(m) })
+		if err := s.incoming.hand(raw, s.identity().imsi, time.Now(), func() { s.queueStored(m) }); err != nil {
+			s.unreadable("+CMGR", len(raw))
+		}
 		return true
 	}
 	return false

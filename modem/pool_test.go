@@ -97,7 +97,6 @@ func TestFaults(t *testing.T) {
 		{"slow answer", sim.Fault{On: sim.OnAccepted, Do: sim.Slow, After: 700 * time.Millisecond}, modem.Accepted, "", true, 1, true},
 		{"unplugged at the prompt", sim.Fault{On: sim.OnPrompt, Do: sim.Unplug, Back: 50 * time.Millisecond}, modem.Temporary, "eof", false, 0, false},
 		{"unplugged after acceptance", sim.Fault{On: sim.OnAccepted, Do: sim.Unplug, Back: 50 * time.Millisecond}, modem.Ambiguous, "eof", true, 1, false},
-		{"echo comes back", sim.Fault{On: sim.OnCMGS, Do: sim.EchoOn}, modem.Accepted, "", true, 1, true},
 		{"single bytes", sim.Fault{On: sim.OnCMGS, Do: sim.SplitBytes}, modem.Accepted, "", true, 1, true},
 		{"noise", sim.Fault{On: sim.OnPayload, Do: sim.NMEA}, modem.Accepted, "", true, 1, true},
 		{"NULs", sim.Fault{On: sim.OnPayload, Do: sim.NULFlood, Size: 60000}, modem.Accepted, "", true, 1, true},
@@ -250,6 +249,27 @@ func TestForgottenSettings(t *testing.T) {
 	}
 	if got := b.net.Messages(); len(got) != 1 || got[0].To != "+"+number {
 		t.Error("it went elsewhere")
+	}
+	b.unviolated()
+}
+
+// TestForgottenSilently: a modem that says nothing of its restart gives itself
+// away by its echo; the message waits until it is set up again.
+func TestForgottenSilently(t *testing.T) {
+	profile := sim.Generic()
+	profile.TextMode = true
+	b := start(t, at0(), []sim.ModemConfig{{Profile: profile}}, modem.PoolConfig{})
+	b.line("modem0")
+	b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Forget, Count: 1})
+	if r := b.submit("modem0", number, text); r.Class != modem.Accepted {
+		t.Fatalf("%+v", r)
+	}
+	if r := b.submit("modem0", number, text); r.Committed {
+		t.Errorf("%+v", r)
+	}
+	b.until("message sent", func() bool { return b.submit("modem0", number, text).Class == modem.Accepted })
+	if got := b.net.Messages(); len(got) != 2 || got[1].To != "+"+number {
+		t.Errorf("%d messages, or one went elsewhere", len(got))
 	}
 	b.unviolated()
 }

@@ -2,6 +2,7 @@ package modem
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -17,7 +18,25 @@ type preparation struct {
 	// error ends the preparation.
 	claim    func(identity) error
 	registry *registry
+	// grownUp is when a modem that refuses a query has had its time to start:
+	// from then on the query is one that it doesn't know.
+	grownUp time.Time
 }
+
+const (
+	// growing is how long a modem that has just started may refuse what it
+	// will know later.
+	growing = 20 * time.Second
+	// unknownTries is how often a query is tried that is refused as unknown
+	// and that a modem can do without.
+	unknownTries = 3
+)
+
+// grow gives the modem time to start.
+func (p *preparation) grow() { p.grownUp = time.Now().Add(growing) }
+
+// grown tells whether it had it.
+func (p *preparation) grown() bool { return !time.Now().Before(p.grownUp) }
 
 // run prepares the modem from an unknown state on. It returns errMute,
 // errGone, claim's error or the context's.
@@ -27,6 +46,8 @@ func (p *preparation) run(ctx context.Context) error {
 	}
 	p.suspect.Store(false) // all of it is set up from here on
 	p.memory = ""
+	p.waiting(Starting, "")
+	p.grow()
 	steps := [...]func(context.Context) error{
 		p.echoOff, p.identify, p.radioOn, p.unlock, p.subscriber, p.errorNumbers,
 		p.register, p.serviceCentre, p.pduMode, p.routing, p.survey, p.settled,
@@ -117,6 +138,7 @@ func (p *preparation) radioOn(ctx context.Context) error {
 		if _, err = p.ask(ctx, "+CFUN=1", limitRadio); err != nil && !answered(err) {
 			return "", "", err
 		}
+		p.grow()
 		return Waiting, "turning the radio on", nil
 	})
 }
@@ -125,17 +147,18 @@ func (p *preparation) radioOn(ctx context.Context) error {
 func (p *preparation) register(ctx context.Context) error {
 	return p.until(ctx, func() (State, string, error) {
 		ok, reason, err := p.registered(ctx)
-		if ok || err != nil {
-			return "", "", err
+		if ok || err != nil || p.netless && p.grown() {
+			return "", "", err // where the modem can't tell, sending will
 		}
 		return Waiting, reason, nil
 	})
 }
 
 // registered asks each domain in turn; one that is usable is enough. An
-// LTE-only SIM shows +CREG: 0,2 with +CEREG: 0,1.
+// LTE-only SIM shows +CREG: 0,2 with +CEREG: 0,1. It notes whether the modem
+// knows none of the queries.
 func (s *session) registered(ctx context.Context) (ok bool, reason string, err error) {
-	worst := regUnknown
+	worst, known := regUnknown, false
 	for _, id := range [...]string{"+CREG", "+CEREG", "+CGREG", "+C5GREG"} {
 		info, err := s.ask(ctx, id+"?", limitSIM)
 		if err != nil && !answered(err) {
@@ -143,11 +166,17 @@ func (s *session) registered(ctx context.Context) (ok bool, reason string, err e
 		}
 		stat := parseRegistration(info, id)
 		if stat.usable() {
+			s.netless = false
 			return true, "", nil
 		}
+		known = known || stat != regUnknown || err != nil && !unknownCommand(err)
 		if worst != regDenied && stat > worst && stat <= regDenied {
 			worst = stat
 		}
+	}
+	s.netless = !known
+	if !known {
+		return false, "the modem does not say whether it is registered", nil
 	}
 	return false, worst.reason(), nil
 }
@@ -173,22 +202,36 @@ func (p *preparation) serviceCentre(ctx context.Context) error {
 }
 
 // pduMode sets PDU mode and reads it back: in text mode AT+CMGS=23 would
-// address the number 23.
+// address the number 23. A modem that took the setting and can't be asked for
+// it is believed.
 func (p *preparation) pduMode(ctx context.Context) error {
+	unread := 0
 	return p.until(ctx, func() (State, string, error) {
 		if _, err := p.insist(ctx, "+CMGF=0", limitSIM); err != nil {
 			if !answered(err) {
 				return "", "", err
 			}
-			return Waiting, "the message service is not ready yet", nil
+			return Waiting, "the modem refuses PDU mode: its message service is not ready yet, or it has none", nil
 		}
-		info, err := p.insist(ctx, "+CMGF?", limitSIM)
+		info, err := p.insist(ctx, "+CMGF?", limitQuick)
 		if err != nil && !answered(err) {
 			return "", "", err
 		}
-		if mode, _ := answer(info, "+CMGF"); mode != "0" {
-			return Waiting, "the modem does not take PDU mode", nil
+		mode, told := answer(info, "+CMGF")
+		if !told {
+			unread++
 		}
+		switch {
+		case mode == "0":
+			p.modeless = false
+			return "", "", nil
+		case told:
+			p.modeless = false
+			return Waiting, "the modem stays in text mode and does not take PDU mode", nil
+		case unread < unknownTries && !p.modeless:
+			return Waiting, "the modem does not say whether it has taken PDU mode", nil
+		}
+		p.modeless = true
 		return "", "", nil
 	})
 }
@@ -205,6 +248,7 @@ func (p *preparation) routing(ctx context.Context) error {
 		return err
 	}
 	advertised, _ := answer(info, "+CNMI")
+	unanswered := 0
 	for _, setting := range indications(advertised) {
 		_, err := p.ask(ctx, "+CNMI="+setting, limitQuick)
 		if err == nil {
@@ -212,6 +256,11 @@ func (p *preparation) routing(ctx context.Context) error {
 		}
 		if !answered(err) {
 			return err
+		}
+		if errors.Is(err, errSilent) {
+			if unanswered++; unanswered == unknownTries {
+				break
+			}
 		}
 	}
 	p.log.Warn("the modem gives no delivery reports")
@@ -255,7 +304,11 @@ func (p *preparation) settled(ctx context.Context) error {
 		if try == 5 {
 			return nil // it chatters; PDU mode has been verified five times
 		}
-		if err := p.inOrder(ctx); err != nil {
+		err := p.inOrder(ctx)
+		if errors.Is(err, errMute) {
+			err = p.resync(ctx)
+		}
+		if err != nil {
 			return err
 		}
 		for _, step := range [...]func(context.Context) error{p.echoOff, p.errorNumbers, p.pduMode, p.routing} {

@@ -43,7 +43,7 @@ func newRegistry(pinFile string) *registry {
 }
 
 // errTwin: another port of the same modem is in use.
-var errTwin = errors.New("modem: a port of the same modem is in use already")
+var errTwin = errors.New("modem: another port of the same modem is in use already")
 
 // claim binds the modem that w has found to w and tells its name: the one it
 // had before, under whichever port, or else the port's own.

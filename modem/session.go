@@ -3,6 +3,7 @@ package modem
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,7 @@ var (
 	// errGone: the port can be read or written no more.
 	errGone = errors.New("modem: the port is gone")
 	// errSuspect: the modem may have lost its settings.
-	errSuspect = errors.New("modem: must be prepared again")
+	errSuspect = errors.New("modem: its state is in doubt, or its settings are lost")
 )
 
 // Time limits of commands. Those that touch the SIM or the radio take long.
@@ -40,9 +41,15 @@ type session struct {
 	turn     chan struct{} // holds one token; taken by whoever uses the engine
 
 	// Owned by the holder of the turn.
-	engine *at.AT
-	silent map[string]silence
-	memory string // what +CPMS was last set to, "" if never
+	engine    *at.AT
+	silent    silences // commands, by what ask met
+	unordered silences // queries, by what inOrder met
+	memory    string   // what +CPMS was last set to, "" if never
+	modeless  bool     // the modem won't tell whether it is in PDU mode
+
+	// netless: the modem won't tell whether it is registered either. Owned by
+	// the worker's goroutine.
+	netless bool
 
 	// suspect is set by signs that settings may be lost; late counts answers
 	// of messages that came too late, chatter the weak signs since the last
@@ -76,10 +83,12 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		times:    times,
 		incoming: in,
 		turn:     make(chan struct{}, 1),
-		silent:   make(map[string]silence),
+		silent:   make(silences),
 		signed:   make(chan struct{}, 1),
 		known:    make(chan struct{}),
 		stored:   make(chan stored, maxStored),
+
+		unordered: make(silences),
 	}
 	s.wire = wire.New(port, wire.Options{
 		OnURC:          s.onURC,
@@ -174,43 +183,57 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 	return nil, errMute
 }
 
-// silence is about a command that the modem left unanswered.
+// silences are commands that the modem left unanswered.
+type silences map[string]silence
+
 type silence struct {
-	times int
-	until time.Time // until when it is not asked again
+	times int       // in a row
+	until time.Time // until when the command is not asked again
 }
 
 // silentFor is how long a command is left out that was twice not answered.
 const silentFor = 10 * time.Minute
 
 // mute tells whether cmd is left out for now.
-func (s *session) mute(cmd string) bool {
-	return s.silent[cmd].times > 1 && time.Now().Before(s.silent[cmd].until)
+func (s silences) mute(cmd string) bool {
+	return s[cmd].times > 1 && time.Now().Before(s[cmd].until)
 }
 
-func (s *session) noteSilence(cmd string) {
-	s.silent[cmd] = silence{times: s.silent[cmd].times + 1, until: time.Now().Add(silentFor)}
+func (s silences) note(cmd string) {
+	s[cmd] = silence{times: s[cmd].times + 1, until: time.Now().Add(silentFor)}
 }
+
+// errSilent is ask's error for a command that the modem left unanswered.
+var errSilent = fmt.Errorf("modem: leaves the command unanswered: %w", at.ErrError)
+
+// manySilences is how many commands a modem leaves unanswered before it is
+// taken to do so with all that it doesn't know; they are then waited for no
+// longer than for AT.
+const manySilences = 3
 
 // ask is command for what preparation can do without: a command that this
 // modem leaves unanswered is an error like any other, and after the second
 // time is left out for a while.
 func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]string, error) {
-	if s.mute(cmd) {
-		return nil, at.ErrError
+	if s.silent.mute(cmd) {
+		return nil, errSilent
+	}
+	if len(s.silent) >= manySilences {
+		limit = min(limit, s.times.Wake)
 	}
 	info, err := s.command(ctx, cmd, limit)
 	if err == nil && s.wire.Flight().Cause == wire.Unfinished {
 		return info, s.resync(ctx) // its OK may still come
 	}
 	if !errors.Is(err, errMute) {
+		delete(s.silent, cmd)
 		return info, err
 	}
-	s.noteSilence(cmd)
+	s.silent.note(cmd)
 	if err := s.resync(ctx); err != nil {
 		return nil, err
 	}
-	return nil, at.ErrError
+	return nil, errSilent
 }
 
 // insist is ask for what must succeed: it is never left out, and a command
@@ -229,10 +252,14 @@ func answered(err error) bool {
 
 // resync begins a new engine on a modem whose state is unknown: ESC ends a
 // text entry, what still comes is dropped, and two different queries answered
-// in order show that no answer is owed any more.
+// in order show that no answer is owed any more. A query that goes wrong
+// means another round, twice at most: then it is one that this modem doesn't
+// know.
 func (s *session) resync(ctx context.Context) error {
 	quiet := s.times.Quiet
-	for _, wake := range [...]string{"", "", "Q0V1E0", ""} {
+	// The third try undoes settings that make answers unreadable: V.250 6.2.
+	wakes := [...]string{"", "", "Q0V1E0", ""}
+	for unheard := 0; unheard < len(wakes); {
 		if s.engine != nil {
 			s.wire.End()
 			<-s.engine.Closed()
@@ -248,45 +275,54 @@ func (s *session) resync(ctx context.Context) error {
 			return errGone
 		}
 		s.engine = at.New(s.wire, at.WithTimeout(-1))
-		if _, err := s.command(ctx, wake, s.times.Wake); err == nil {
-			if err := s.inOrder(ctx); err == nil || errors.Is(err, errGone) {
-				return err
-			}
+		_, err := s.command(ctx, wakes[unheard], s.times.Wake)
+		if err == nil {
+			err = s.inOrder(ctx)
+		} else {
+			unheard++
 		}
-		if s.wire.Err() != nil {
+		switch {
+		case err == nil, errors.Is(err, errGone):
+			return err
+		case s.wire.Err() != nil:
 			return errGone
+		case errors.Is(err, errSuspect):
+			unheard++ // it starts anew
 		}
 	}
 	return errMute
 }
 
 // inOrder asks two different queries and checks that each gets its own
-// answer. Queries that this modem refuses are passed over.
+// answer. Queries that this modem refuses are passed over, and so are those
+// that went wrong twice: a modem may answer OK to all that it doesn't know.
 func (s *session) inOrder(ctx context.Context) error {
 	right := 0
-	for _, id := range [...]string{"+CMGF", "+CREG", "+CFUN", "+CPIN", "+CGMF", "+CSCS"} {
-		if s.mute(id + "?") {
+	for _, id := range [...]string{"+CMGF", "+CREG", "+CPIN", "+CFUN", "+CSCS", "+CSMS"} {
+		query := id + "?"
+		if s.unordered.mute(query) {
 			continue
 		}
-		info, err := s.command(ctx, id+"?", s.times.Wake)
+		info, err := s.command(ctx, query, s.times.Wake)
+		if answered(err) {
+			continue
+		}
+		if err == nil {
+			if _, ok := answer(info, id); !ok {
+				err = errMute // this OK may be another command's
+			}
+		}
 		switch {
 		case errors.Is(err, errMute):
-			s.noteSilence(id + "?")
-			return err
-		case err != nil && !answered(err):
+			s.unordered.note(query)
 			return err
 		case err != nil:
-			continue
+			return err
 		}
-		if _, ok := answer(info, id); !ok {
-			return errMute // this OK was another command's
-		}
+		delete(s.unordered, query)
 		if right++; right == 2 {
 			return nil
 		}
-	}
-	if right == 0 {
-		return errMute
 	}
 	return nil
 }

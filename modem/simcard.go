@@ -22,14 +22,16 @@ func (p *preparation) unlock(ctx context.Context) error {
 			}
 			info, err = p.insist(ctx, "+CPIN?", limitSIM)
 		}
-		if err != nil {
-			if !answered(err) {
-				return "", "", err
-			}
+		lock, told := answer(info, "+CPIN")
+		switch {
+		case err != nil && !answered(err):
+			return "", "", err
+		case p.grown() && (err != nil && unknownCommand(err) || err == nil && !told):
+			return "", "", nil // it can't tell: registration or sending will
+		case err != nil:
 			state, reason := simTrouble(err)
 			return state, reason, nil
 		}
-		lock, _ := answer(info, "+CPIN")
 		switch {
 		case strings.HasPrefix(lock, "READY"):
 			return "", "", nil
@@ -91,6 +93,7 @@ func (p *preparation) enterPIN(ctx context.Context) (State, string, error) {
 		return Parked, err.Error(), nil
 	}
 	p.waiting(Waiting, "entering the PIN")
+	p.grow()
 	if _, err := p.command(ctx, fmt.Sprintf("+CPIN=%q", pin), limitSIM); err != nil {
 		if !answered(err) {
 			return "", "", err
@@ -115,22 +118,39 @@ func (p *preparation) cardID(ctx context.Context) (string, error) {
 	return "", nil
 }
 
-// subscriber reads the IMSI.
+// subscriber reads the IMSI. A SIM that has just become ready may keep it
+// back for some time; a modem may not know the command at all.
 func (p *preparation) subscriber(ctx context.Context) error {
-	tries := 0
+	tries, unknown := 0, 0
 	return p.until(ctx, func() (State, string, error) {
 		info, err := p.insist(ctx, "+CIMI", limitSIM)
 		if err != nil && !answered(err) {
 			return "", "", err
 		}
 		imsi := digits(info, 6, 15)
-		if tries++; imsi == "" && tries < 40 {
+		if tries++; err == nil || unknownCommand(err) {
+			unknown++
+		}
+		if imsi == "" && tries < 40 && unknown < unknownTries {
 			return Waiting, "reading the SIM's identity", nil
 		}
 		p.learn(func(i *identity) { i.imsi = imsi })
 		p.knowSIM()
 		return "", "", p.claim(p.identity())
 	})
+}
+
+// askSubscriber looks whether a SIM that kept its IMSI back tells it now; all
+// is then prepared anew.
+func (s *session) askSubscriber(ctx context.Context) error {
+	info, err := s.ask(ctx, "+CIMI", limitQuick)
+	if err != nil && !answered(err) {
+		return err
+	}
+	if digits(info, 6, 15) != "" {
+		return errSuspect
+	}
+	return nil
 }
 
 // knowSIM lets the reports through that came before the SIM was known.

@@ -29,6 +29,7 @@ type worker struct {
 	owed      time.Time // until when the answer of a message may come late
 	seenLate  int64     // late answers that this session had when it timed out
 	proven    bool      // the modem was ready since the last failure
+	told      string    // what was logged of the failure that lasts, "" if none does
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -99,8 +100,10 @@ func (w *worker) serve(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	w.set(func(s *Status) { s.State, s.Reason = Starting, "" })
-	s := newSession(port, w.pool.cfg.Timeouts, w.log, w.incoming)
+	if w.mutes == 0 { // else it is down until it answers
+		w.setState(Starting, "")
+	}
+	s := newSession(port, w.patient(), w.log, w.incoming)
 	defer func() { <-s.wire.Done() }()
 	defer w.pool.registry.release(w)
 	defer s.close()
@@ -128,6 +131,14 @@ func (w *worker) serve(ctx context.Context, path string) error {
 		}
 		return err
 	}
+}
+
+// patient are the time-outs for the next session: longer where the sessions
+// before found no answer, for modems that are slow.
+func (w *worker) patient() Timeouts {
+	times := w.pool.cfg.Timeouts
+	times.Wake <<= min(w.mutes, 2)
+	return times
 }
 
 // prepare brings the modem to where it can send.
@@ -186,6 +197,7 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 	}
 	w.observe(s)
 	w.setState(Ready, "")
+	w.told = ""
 	w.log.Info("modem is ready")
 	ready := w.pool.ready
 	health := time.NewTimer(w.pool.cfg.Timeouts.Health)
@@ -229,8 +241,10 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 			w.owed, w.seenLate = time.Now().Add(w.pool.cfg.Timeouts.Owed), s.late.Load()
 			why = errSuspect
 		}
-		w.log.Info("modem must be looked after", "reason", why)
-		w.setState(Starting, "")
+		if ctx.Err() == nil {
+			w.log.Info("modem must be looked after", "reason", strings.TrimPrefix(why.Error(), "modem: "))
+			w.setState(Starting, "")
+		}
 		return why
 	}
 }
@@ -249,13 +263,17 @@ func (w *worker) withTurn(ctx context.Context, s *session, fn func() error) erro
 // given back between commands, so that a message waits for one at most.
 func (w *worker) look(ctx context.Context, s *session) error {
 	err := w.withTurn(ctx, s, func() error {
+		never := s.netless
 		ok, reason, err := s.registered(ctx)
-		if err == nil && !ok {
+		if err == nil && !ok && !(never && s.netless) {
 			w.setState(Waiting, reason)
 			return errSuspect
 		}
 		return err
 	})
+	if err == nil && s.identity().imsi == "" {
+		err = w.withTurn(ctx, s, func() error { return s.askSubscriber(ctx) })
+	}
 	for _, learn := range [...]func(context.Context) error{s.askSignal, s.askOperator} {
 		if err == nil {
 			err = w.withTurn(ctx, s, func() error { return learn(ctx) })
@@ -328,6 +346,8 @@ func (w *worker) revive(ctx context.Context, s *session) {
 func (w *worker) down(err error) {
 	state, reason := Down, err.Error()
 	switch {
+	case errors.Is(err, errMute) && w.lost.imei != "" && w.mutes < 2:
+		state, reason = Parked, "the modem does not answer any more; it is tried again"
 	case errors.Is(err, errMute) && w.lost.imei != "":
 		state, reason = Parked, "the modem does not answer, not even after a reset; it is tried again"
 	case errors.Is(err, errMute):
@@ -335,12 +355,13 @@ func (w *worker) down(err error) {
 	case errors.Is(err, errGone):
 		reason = "the modem has gone from its port"
 	case errors.Is(err, errStranger):
-		reason = "the modem has gone, and the port beside it is another one's"
+		reason = "the modem has gone from its port; the port beside it belongs to another modem"
 	default:
 		reason = strings.TrimPrefix(reason, "modem: ")
 	}
-	if was := w.snapshot(); was.State != state || was.Reason != reason {
-		w.log.Info("modem is down", "reason", reason)
+	if reason != w.told {
+		w.told = reason
+		w.log.Warn("modem is down", "reason", reason)
 	}
 	w.set(func(s *Status) { s.State, s.Reason, s.Registered = state, reason, false })
 }
@@ -350,7 +371,8 @@ func (w *worker) observe(s *session) {
 	s.mu.Lock()
 	operator, signal := s.operator, s.signalDBm
 	s.mu.Unlock()
-	w.set(func(st *Status) { st.Operator, st.SignalDBm, st.Registered = operator, signal, true })
+	registered := !s.netless
+	w.set(func(st *Status) { st.Operator, st.SignalDBm, st.Registered = operator, signal, registered })
 }
 
 func (w *worker) name() string {
