@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/binary"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"smsotpd/gateway/queue"
 	"smsotpd/gateway/verification"
 	"smsotpd/modem"
+	"smsotpd/storage"
 )
 
 func TestCodeTravels(t *testing.T) {
@@ -390,59 +392,6 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-func TestIdempotency(t *testing.T) {
-	inWorld(t, nil, func(t *testing.T, w *world) {
-		w.radio.plug("a", takes(0))
-		call := Call{Caller: "k1", IdempotencyKey: "abc", Body: []byte(`{"to":"x"}`)}
-		w.pass(1234567 * time.Microsecond) // a time that is no whole second
-		var replies sync.Map
-		var wg sync.WaitGroup
-		for range 100 {
-			wg.Go(func() {
-				v, err := w.gw.Start(t.Context(), call, StartRequest{To: alice})
-				if err != nil {
-					t.Error(err)
-				}
-				replies.Store(v, nil)
-			})
-		}
-		wg.Wait()
-		n := 0
-		var first Verification
-		replies.Range(func(v, _ any) bool { n++; first = v.(Verification); return true })
-		if n != 1 {
-			t.Fatalf("%d different replies", n)
-		}
-		w.pass(time.Second)
-		w.sent(1)
-		again, err := w.gw.Start(t.Context(), call, StartRequest{To: alice})
-		w.must(err)
-		if again != first {
-			t.Fatalf("a replay differs:\n%+v\n%+v", again, first)
-		}
-		other := call
-		other.Body = []byte(`{"to":"y"}`)
-		_, err = w.gw.Start(t.Context(), other, StartRequest{To: bob})
-		w.refusedWith(err, CodeIdempotency)
-		other.Caller = "k2"
-		if v, err := w.gw.Start(t.Context(), other, StartRequest{To: bob}); err != nil || v.ID == first.ID {
-			t.Fatalf("another caller's key: %v", err)
-		}
-		// A replayed check is not charged.
-		for range 10 {
-			v, err := w.gw.Check(t.Context(), call, first.ID, "x")
-			w.must(err)
-			if v.ChecksLeft != 4 {
-				t.Fatalf("a replayed check was charged: %+v", v)
-			}
-		}
-		w.pass(24*time.Hour + time.Minute)
-		if v, err := w.gw.Start(t.Context(), call, StartRequest{To: alice}); err != nil || v.ID == first.ID {
-			t.Fatalf("after 24 h: %v %v", v.ID == first.ID, err)
-		}
-	})
-}
-
 func TestCodeIsBoundToItsPlace(t *testing.T) {
 	inWorld(t, func(o *Options) {
 		o.Services[0].Purposes = []string{"login", "recovery"}
@@ -511,8 +460,17 @@ func TestFullStoreIsNotReady(t *testing.T) {
 		if r := w.gw.Ready(t.Context()); r.Ready || len(r.Reasons) != 1 {
 			t.Errorf("a full store: %+v", r)
 		}
+		filler := storage.NewTable[struct{}]("filler", 1)
+		for n := uint16(0); err == nil || n == 0; n++ { // until not one record more has room
+			err = w.store.Update(t.Context(), func(tx storage.Tx) error {
+				return filler.Put(tx, binary.BigEndian.AppendUint16(nil, n), struct{}{})
+			})
+		}
 		if v := w.check(first.ID, "x"); v.ChecksLeft != 4 {
 			t.Errorf("a check: %+v", v)
+		}
+		if v, err := w.gw.Cancel(t.Context(), first.ID); err != nil || v.Status != verification.Canceled {
+			t.Errorf("cancel: %s %v", v.Status, err)
 		}
 	})
 }

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"smsotpd/gateway/queue"
+	"smsotpd/gateway/verification"
+	"smsotpd/modem"
+)
+
+// A message that fails for good doesn't make its verification undeliverable
+// while another one arrived or may still arrive.
+func TestOneOfSeveralFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		first func(w *world)
+		state queue.State
+	}{
+		"the other is on its way": {func(w *world) { w.radio.plug("a", takes(0)) }, queue.Accepted},
+		"the other arrived": {func(w *world) {
+			w.radio.plug("a", takes(0))
+			w.pass(time.Second)
+			w.report("a", 1, alice, 0)
+		}, queue.Delivered},
+		"the other is in doubt": {func(w *world) {
+			line := w.radio.plug("a", fails(1, modem.Ambiguous, "timeout", nil))
+			w.pass(time.Second)
+			line.unplug() // its re-send is still queued when the second one comes
+		}, queue.Unconfirmed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				v := w.start(alice, "")
+				c.first(w)
+				w.pass(time.Minute)
+				for _, l := range w.radio.lines {
+					l.unplug()
+				}
+				w.radio.plug("b", fails(9, modem.Destination, "cms-1", nil))
+				again, err := w.gw.Resend(t.Context(), Call{}, v.ID)
+				w.must(err)
+				w.pass(time.Second)
+				w.message(again.MessageID, queue.Failed)
+				w.message(v.MessageID, c.state)
+				w.status(v.ID, verification.Pending)
+				if !w.check(v.ID, w.sent(2)[0].code()).Valid {
+					t.Error("the code of the other message was refused")
+				}
+			})
+		})
+	}
+}
+
+// The code proves that a message arrived, but not which of two.
+func TestCodeOfTwoMessages(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.radio.plug("a", takes(0))
+		v := w.start(alice, "")
+		w.pass(time.Minute)
+		again, err := w.gw.Resend(t.Context(), Call{}, v.ID)
+		w.must(err)
+		w.pass(time.Second)
+		if !w.check(v.ID, w.sent(2)[1].code()).Valid {
+			t.Fatal("the code was refused")
+		}
+		w.message(v.MessageID, queue.Accepted)
+		w.message(again.MessageID, queue.Accepted)
+	})
+}
+
+// What is in the air when its verification ends is not sent again, whatever
+// becomes of it.
+func TestEndWithAMessageInTheAir(t *testing.T) {
+	for name, end := range map[string]func(w *world, id string){
+		"canceled": func(w *world, id string) {
+			_, err := w.gw.Cancel(w.t.Context(), id)
+			w.must(err)
+		},
+		"exhausted": func(w *world, id string) {
+			for range 5 {
+				w.check(id, "x")
+			}
+		},
+		"expired": func(w *world, _ string) { w.pass(6 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, nil, func(t *testing.T, w *world) {
+				ended := make(chan struct{})
+				w.radio.plug("a", func(context.Context, sms) modem.Result {
+					<-ended
+					return modem.Result{Class: modem.Temporary, Cause: "cms-41", CMS: 41, CME: -1}
+				})
+				v := w.start(alice, "")
+				w.pass(time.Second)
+				end(w, v.ID)
+				close(ended)
+				w.pass(10 * time.Minute)
+				w.sent(1)
+				w.message(v.MessageID, queue.Canceled)
+			})
+		})
+	}
+}
