@@ -69,36 +69,40 @@ func TestCodeOfTwoMessages(t *testing.T) {
 	})
 }
 
-// What is in the air when its verification ends is not sent again, whatever
-// becomes of it.
+// What is in the air when its verification ends is not sent again, and changes
+// nothing about how it ended, whatever becomes of it.
 func TestEndWithAMessageInTheAir(t *testing.T) {
-	for name, end := range map[string]func(w *world, id string){
-		"canceled": func(w *world, id string) {
+	results := map[modem.Class]queue.State{modem.Temporary: queue.Canceled, modem.Destination: queue.Failed}
+	for state, end := range map[verification.State]func(w *world, id string){
+		verification.Canceled: func(w *world, id string) {
 			_, err := w.gw.Cancel(w.t.Context(), id)
 			w.must(err)
 		},
-		"exhausted": func(w *world, id string) {
+		verification.Exhausted: func(w *world, id string) {
 			for range 5 {
 				w.check(id, "x")
 			}
 		},
-		"expired": func(w *world, _ string) { w.pass(6 * time.Minute) },
+		verification.Expired: func(w *world, _ string) { w.pass(6 * time.Minute) },
 	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, nil, func(t *testing.T, w *world) {
-				ended := make(chan struct{})
-				w.radio.plug("a", func(context.Context, sms) modem.Result {
-					<-ended
-					return modem.Result{Class: modem.Temporary, Cause: "cms-41", CMS: 41, CME: -1}
+		for class, want := range results {
+			t.Run(string(state)+" and "+string(class), func(t *testing.T) {
+				inWorld(t, nil, func(t *testing.T, w *world) {
+					ended := make(chan struct{})
+					w.radio.plug("a", func(context.Context, sms) modem.Result {
+						<-ended
+						return modem.Result{Class: class, Cause: "refused", CMS: -1, CME: -1}
+					})
+					v := w.start(alice, "")
+					w.pass(time.Second)
+					end(w, v.ID)
+					close(ended)
+					w.pass(10 * time.Minute)
+					w.sent(1)
+					w.message(v.MessageID, want)
+					w.status(v.ID, state)
 				})
-				v := w.start(alice, "")
-				w.pass(time.Second)
-				end(w, v.ID)
-				close(ended)
-				w.pass(10 * time.Minute)
-				w.sent(1)
-				w.message(v.MessageID, queue.Canceled)
 			})
-		})
+		}
 	}
 }
