@@ -22,15 +22,11 @@ import (
 // gauge reads a metric without labels.
 func (n *installation) gauge(name string) int {
 	n.t.Helper()
-	var text string
-	if _, err := n.call(http.MethodGet, "/metrics", nil, &text); err != nil {
-		n.t.Fatal(err)
-	}
-	match := regexp.MustCompile(`(?m)^` + name + ` ([0-9.e+]+)$`).FindStringSubmatch(text)
+	match := regexp.MustCompile(`(?m)^` + name + ` ([0-9.e+]+)$`).FindSubmatch(n.raw(http.MethodGet, "/metrics", ""))
 	if match == nil {
 		n.t.Fatalf("there is no metric %s", name)
 	}
-	value, err := strconv.ParseFloat(match[1], 64)
+	value, err := strconv.ParseFloat(string(match[1]), 64)
 	if err != nil {
 		n.t.Fatal(err)
 	}

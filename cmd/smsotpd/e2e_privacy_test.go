@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -337,31 +335,17 @@ func (n *installation) provoke(numbers []string, started []api.Verification) []b
 	return said.Bytes()
 }
 
-// raw makes a request and returns the reply as it came, with its headers.
+// raw makes a request and returns all of the reply, with its headers.
 func (n *installation) raw(method, path, body string, header ...string) []byte {
 	n.t.Helper()
-	req, err := http.NewRequestWithContext(n.t.Context(), method, n.address()+path, strings.NewReader(body))
+	resp, raw, err := n.do(method, path, body, header...)
 	if err != nil {
 		n.t.Error(err)
 		return nil
 	}
-	req.Header.Set("Authorization", "Bearer "+n.key)
-	req.Header.Set("Content-Type", "application/json")
-	for i := 0; i+1 < len(header); i += 2 {
-		req.Header.Set(header[i], header[i+1])
-	}
-	resp, err := n.http.Do(req)
-	if err != nil {
-		n.t.Error(err)
-		return nil
-	}
-	defer resp.Body.Close()
 	var reply bytes.Buffer
 	if err := resp.Header.Write(&reply); err != nil {
 		n.t.Error(err)
 	}
-	if _, err := io.Copy(&reply, resp.Body); err != nil {
-		n.t.Error(err)
-	}
-	return reply.Bytes()
+	return append(reply.Bytes(), raw...)
 }

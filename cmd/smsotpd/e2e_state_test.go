@@ -253,7 +253,7 @@ func (n *installation) refusedAsFull(want int) {
 			n.t.Fatalf("start: %d %v", status, err)
 		}
 		if status != want {
-			return fmt.Errorf("start: %d %v", status, err)
+			return fmt.Errorf("it was served: %d", status)
 		}
 		if problem := new(api.Problem); !errors.As(err, &problem) || problem.Code != "storage_full" {
 			n.t.Errorf("start: %d %v", status, err)
