@@ -82,7 +82,9 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 		return err
 	}
 	level.Set(initial)
-	log := newLogger(p.stderr, level, config.LogFormat)
+	lines := newLogQueue(p.stderr)
+	defer lines.Close()
+	log := newLogger(lines, level, config.LogFormat)
 	for _, name := range strangers(p.env, flags) {
 		log.Warn("the environment names no flag of serve", "variable", name)
 	}
