@@ -3,6 +3,7 @@ package gateway
 import (
 	"maps"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -27,6 +28,34 @@ func (w *world) counts(name string) map[string]float64 {
 		}
 	}
 	return counts
+}
+
+func TestApprovalsAreCountedOnce(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.radio.plug("a", takes(0))
+		v := w.start(alice, "")
+		w.pass(time.Second)
+		code := w.sent(1)[0].code()
+		for range 3 { // the first one, and two replays
+			if verdict, err := w.gw.Check(t.Context(), Call{IdempotencyKey: "k"}, v.ID, code); err != nil || !verdict.Valid {
+				t.Fatalf("check: %+v, %v", verdict, err)
+			}
+		}
+		for range 2 { // too late
+			w.check(v.ID, code)
+		}
+		if got, want := w.counts("smsotpd_verifications_approved_total"), (map[string]float64{"FR ": 1}); !maps.Equal(got, want) {
+			t.Errorf("approved: %v, want %v", got, want)
+		}
+		canceled := w.start(bob, "")
+		for range 2 {
+			_, err := w.gw.Cancel(t.Context(), canceled.ID)
+			w.must(err)
+		}
+		if got, want := w.counts("smsotpd_verifications_failed_total"), (map[string]float64{"canceled FR ": 1}); !maps.Equal(got, want) {
+			t.Errorf("failed: %v, want %v", got, want)
+		}
+	})
 }
 
 func TestStartsAreCountedOnce(t *testing.T) {

@@ -37,9 +37,9 @@ func TestOneOfSeveralFails(t *testing.T) {
 				for _, l := range w.radio.lines {
 					l.unplug()
 				}
-				w.radio.plug("b", fails(9, modem.Destination, "cms-1", nil))
 				again, err := w.gw.Resend(t.Context(), Call{}, v.ID)
 				w.must(err)
+				w.radio.plug("b", fails(9, modem.Destination, "cms-1", nil))
 				w.pass(time.Second)
 				w.message(again.MessageID, queue.Failed)
 				w.message(v.MessageID, c.state)
@@ -50,6 +50,23 @@ func TestOneOfSeveralFails(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What waits for its re-send is in doubt, not merely queued.
+func TestLastMileOfAReSend(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		line := w.radio.plug("a", fails(1, modem.Ambiguous, "timeout", nil))
+		v := w.start(alice, "")
+		w.pass(time.Second)
+		if m := w.message(v.MessageID, queue.Ambiguous); m.LastMile != LastMileInDoubt {
+			t.Errorf("in its hold: %s", m.LastMile)
+		}
+		line.unplug()
+		w.pass(time.Minute)
+		if m := w.message(v.MessageID, queue.Queued); m.LastMile != LastMileInDoubt {
+			t.Errorf("queued again: %s", m.LastMile)
+		}
+	})
 }
 
 // The code proves that a message arrived, but not which of two.

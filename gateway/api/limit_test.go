@@ -63,6 +63,28 @@ func TestLimit(t *testing.T) {
 	})
 }
 
+// An idle connection has waited since its last reply, not since it was opened.
+func TestLimitCountsFromTheLastReply(t *testing.T) {
+	f := newFixture(t)
+	synctest.Test(t, func(t *testing.T) {
+		p := serve(t, f.handler, 2, api.ServerOptions{})
+		ask := func(c *client) {
+			<-time.After(time.Millisecond)
+			c.send(wholeRequest)
+			c.reply()
+			synctest.Wait()
+		}
+		old, young := p.dial(t), p.dial(t)
+		ask(old)
+		ask(young)
+		ask(old)
+		ask(p.dial(t))
+		if old.closed() || !young.closed() {
+			t.Error("not the one that waited longest made room")
+		}
+	})
+}
+
 // Closed connections are no longer counted.
 func TestLimitForgets(t *testing.T) {
 	f := newFixture(t)
