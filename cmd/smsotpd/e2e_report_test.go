@@ -113,7 +113,7 @@ func (n *installation) committed(v api.Verification) time.Time {
 // e2eDoubtEndsByReport kills the gateway with a message in the air whose
 // report comes after the restart: it is delivered, and not sent again.
 func e2eDoubtEndsByReport(t *testing.T) {
-	n := install(t, plan{modems: 1, air: "2s", script: "[[fault]]\non = \"report\"\ndo = \"delay-report\"\nafter = \"12s\"\n"})
+	n := install(t, plan{modems: 1, air: "8s", script: "[[fault]]\non = \"report\"\ndo = \"delay-report\"\nafter = \"8s\"\n"})
 	n.serve()
 	n.ready()
 	v := n.begin(mobile(1))
@@ -136,7 +136,7 @@ func e2eDoubtEndsByReport(t *testing.T) {
 // never reported on: the right code proves that it arrived, and none goes out
 // again.
 func e2eDoubtEndsByCode(t *testing.T) {
-	n := install(t, plan{modems: 1, air: "2s", script: "[[fault]]\non = \"report\"\ndo = \"drop-report\"\n"})
+	n := install(t, plan{modems: 1, air: "8s", script: "[[fault]]\non = \"report\"\ndo = \"drop-report\"\n"})
 	n.serve()
 	n.ready()
 	v := n.begin(mobile(1))
