@@ -32,6 +32,7 @@ func TestClassify(t *testing.T) {
 		{"zero", []string{"+CMGS: 0"}, nil, flight(0), Accepted, "", 0, true},
 		{"with time stamp", []string{`+CMGS: 124,"25/11/23,16:00:00+00"`}, nil, flight(0), Accepted, "", 124, true},
 		{"then the port was gone", []string{"+CMGS: 7"}, at.ErrClosed, ended(flight(0), wire.Gone), Accepted, "", 7, false},
+		{"reference without final", []string{"+CMGS: 7"}, nil, ended(flight(0), wire.Unfinished), Accepted, "", 7, false},
 		{"reference and error", []string{"+CMGS: 7"}, at.CMSError("38"), flight(0), Temporary, "cms-38", 0, false},
 		{"OK alone", nil, nil, flight(0), Ambiguous, "no-reference", 0, false},
 		{"reference without number", []string{"+CMGS:"}, nil, flight(0), Ambiguous, "no-reference", 0, false},

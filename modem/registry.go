@@ -55,16 +55,16 @@ func (r *registry) claim(w *worker, id identity, wanted string) (string, error) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.modems[key]
-	switch {
-	case b == nil:
-		b = &binding{key: key, name: r.freeName(wanted)}
-	case b.live && b.owner != w:
+	if b != nil && b.live && b.owner != w {
 		return "", fmt.Errorf("%w: %s", errTwin, b.name)
 	}
 	for _, other := range r.modems {
 		if other.owner == w && other != b {
 			other.owner, other.live = nil, false
 		}
+	}
+	if b == nil {
+		b = &binding{key: key, name: r.freeName(wanted)}
 	}
 	b.owner, b.live, b.imei = w, true, id.imei
 	if id.imsi != "" {

@@ -91,6 +91,18 @@ func TestIMSIThatComesLate(t *testing.T) {
 	})
 }
 
+// TestGarbledIMEI: a port whose modem names another IMEI than before keeps its
+// name: nobody else has it.
+func TestGarbledIMEI(t *testing.T) {
+	b := start(t, at0(), []sim.ModemConfig{{Faults: []sim.Fault{
+		on(`^AT\+CGSN`, sim.Fault{Do: sim.ReplyText, Text: "860000000000001\r\n\r\nOK", Count: 1}),
+	}}}, modem.PoolConfig{})
+	line := b.line("modem0")
+	b.fault(0, sim.Fault{On: sim.OnTime, Do: sim.URC, Text: "RDY", Count: 1})
+	<-line.Closed()
+	b.until("the true IMEI", func() bool { return b.line("modem0").IMEI() == b.net.Modems()[0].IMEI() })
+}
+
 // TestSlowModem: one that takes two seconds for each answer is no mute one.
 func TestSlowModem(t *testing.T) {
 	inVirtualTime(t, []sim.ModemConfig{{Faults: []sim.Fault{

@@ -251,7 +251,7 @@ func (w *Wire) expire(id uint64) {
 		w.abort(NoPrompt)
 	case w.cmd.phase == answering && time.Since(w.heardAt) < quietFinal && time.Since(w.flight.Began) < maxDribble:
 		w.startTimer(quietFinal - time.Since(w.heardAt)) // the answer is still coming
-	case w.cmd.query && w.cmd.answers > 0:
+	case (w.cmd.query || w.cmd.twoStep) && w.cmd.answers > 0:
 		w.finish(Unfinished, []byte("OK"))
 	default:
 		w.end(Timeout)

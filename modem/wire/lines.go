@@ -152,7 +152,7 @@ func (w *Wire) answer(line []byte) {
 		return
 	}
 	w.info(line)
-	if c.query && c.phase == answering {
+	if c.query && c.phase == answering || c.twoStep && c.phase == committed {
 		w.startTimer(quietFinal)
 	}
 }

@@ -215,6 +215,7 @@ func TestTwoSteps(t *testing.T) {
 		{"report between", "\r\n> ", "+CDS: 4\r\n0011223344\r\n+CMGS: 7\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, []string{"+CDS: 4|0011223344"}, false},
 		{"prompt inside a report", "+CDS: 4\r\n\r\n> ", "0011223344\r\n+CMGS: 7\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, []string{"+CDS: 4|0011223344"}, false},
 		{"noise between", "^BOOT:1,0\r\n\r\n> ", "^RSSI:3\r\nfoo\r\n+CMGS: 7\r\n*PSUTTZ: 1\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, []string{"^BOOT:1,0", "^RSSI:3", "*PSUTTZ: 1"}, false},
+		{"reference without final", "\r\n> ", "\r\n+CMGS: 7\r\n", want{info: []string{"+CMGS: 7"}, cause: Unfinished, written: true, duration: time.Second}, nil, false},
 		{"no prompt", "", "", want{err: at.ErrError, cause: NoPrompt, duration: 10 * time.Second}, nil, false},
 		{"silence", "\r\n> ", "", want{err: at.ErrClosed, cause: Timeout, written: true, duration: 180 * time.Second}, nil, false},
 		{"restart", "\r\n> ", "RDY\r\n+CFUN: 1\r\n", want{err: at.ErrError, cause: Restart, written: true}, []string{"RDY", "+CFUN: 1"}, true},
