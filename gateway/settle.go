@@ -104,10 +104,14 @@ func failure(err error) error {
 		}
 	}
 	if locked, ok := errors.AsType[*verification.LockedError](err); ok {
-		return &Error{
+		e := &Error{
 			Kind: RateLimited, Code: CodeLocked, RetryAfter: locked.Wait, cause: err,
 			Message: "Too many wrong codes were entered for this number.",
 		}
+		if locked.Wait == 0 { // no time to try again at
+			e.Kind = Forbidden
+		}
+		return e
 	}
 	e := AsError(err)
 	switch {

@@ -8,6 +8,7 @@ import (
 	"smsotpd/gateway/queue"
 	"smsotpd/gateway/verification"
 	"smsotpd/modem"
+	"smsotpd/storage"
 )
 
 // A message that fails for good doesn't make its verification undeliverable
@@ -122,4 +123,32 @@ func TestEndWithAMessageInTheAir(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestUnreadableRecordHoldsUpNoSweep(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		for range sweepPage { // a whole page of them
+			id, _ := verification.ParseID(w.start(alice, "").ID)
+			w.must(w.store.Update(t.Context(), func(tx storage.Tx) error {
+				return tx.Put(append([]byte("verification/"), id[:]...), []byte("\x01no record"))
+			}))
+		}
+		w.pass(time.Second)
+		good := w.start(bob, "")
+		w.pass(25 * time.Hour)
+		_, err := w.gw.Verification(t.Context(), good.ID)
+		w.refusedWith(err, CodeNotFound)
+	})
+}
+
+func TestEndlessLockNamesNoTime(t *testing.T) {
+	inWorld(t, func(o *Options) {
+		o.Services[0].Verification.MaxFailures, o.Services[0].Verification.LockFor = 1, 0
+	}, func(t *testing.T, w *world) {
+		w.check(w.start(alice, "").ID, "x")
+		_, err := w.gw.Start(t.Context(), Call{}, StartRequest{To: alice})
+		if e := w.refusedWith(err, CodeLocked); e.Kind != Forbidden || e.RetryAfter != 0 {
+			t.Errorf("kind %v, retry after %v", e.Kind, e.RetryAfter)
+		}
+	})
 }

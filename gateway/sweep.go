@@ -38,10 +38,10 @@ func (g *Gateway) sweep(ctx context.Context) error {
 			wait = min(next, sweepEvery)
 			err = g.dropOld(ctx)
 		}
-		if errors.Is(err, storage.ErrFatal) || errors.Is(err, storage.ErrClosed) {
+		if storage.Ended(err) {
 			return err
 		}
-		if err != nil && ctx.Err() == nil {
+		if err != nil {
 			g.log.Warn("the sweeper was held up", "error", err)
 		}
 		timer.Reset(max(wait, 100*time.Millisecond))
@@ -107,7 +107,12 @@ func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error 
 	if err == nil && expired {
 		g.metrics.failed(string(verification.Expired), rec.Region)
 	}
-	return err
+	if err == nil || storage.Refused(err) || storage.Ended(err) {
+		return err
+	}
+	// One record that can't be read holds up no other: it is left as it is.
+	g.log.Error("a verification can't be moved on", "verification", d.ID, "error", err)
+	return g.store.Update(storage.WithReserve(ctx), func(tx storage.Tx) error { return g.book.Pass(tx, d) })
 }
 
 // dropOld deletes what is kept for a while only. It writes nothing where there

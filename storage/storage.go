@@ -76,6 +76,17 @@ var (
 	ErrClock = errors.New("storage: the clock is behind what is stored")
 )
 
+// Refused says whether err means that the store takes no work of this kind at
+// present: what must be done is to be tried again later.
+func Refused(err error) bool { return errors.Is(err, ErrFull) || errors.Is(err, ErrBusy) }
+
+// Ended says whether err means that nothing can be done any more: the store is
+// closed or lost, or the context has ended.
+func Ended(err error) bool {
+	return errors.Is(err, ErrFatal) || errors.Is(err, ErrClosed) ||
+		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
 // Store is an ordered map of byte keys. Its methods may be called at once from
 // many goroutines.
 type Store interface {

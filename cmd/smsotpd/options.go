@@ -73,6 +73,13 @@ type ServiceConfig struct {
 	// Cooldowns are the waits after the first, second, … message; the last
 	// one repeats.
 	Cooldowns []time.Duration `koanf:"cooldowns"`
+	// MaxFailures is how many wrong codes in a row lock a number for the
+	// service, whatever is started or resent between.
+	MaxFailures *int `koanf:"max_failures"`
+	// LockFor is how long such a lock lasts; 0 is without end.
+	LockFor *time.Duration `koanf:"lock_for"`
+	// Retention is how long an ended verification can still be read.
+	Retention *time.Duration `koanf:"retention"`
 	// Resend is "same-code" or "new-code".
 	Resend *string `koanf:"resend"`
 	// Alternative says that the service offers another way than SMS, which

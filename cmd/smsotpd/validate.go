@@ -123,6 +123,9 @@ func (t ServiceConfig) apply(base gateway.Service) (gateway.Service, error) {
 	set(&s.Verification.Length, t.CodeLength)
 	set(&s.Verification.AllowWeak, t.AllowWeakCodes)
 	set(&s.Verification.TTL, t.CodeTTL)
+	set(&s.Verification.MaxFailures, t.MaxFailures)
+	set(&s.Verification.LockFor, t.LockFor)
+	set(&s.Verification.Retention, t.Retention)
 	set(&s.Verification.Checks, t.Checks)
 	if t.Purposes != nil {
 		s.Purposes = t.Purposes

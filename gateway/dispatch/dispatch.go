@@ -276,7 +276,7 @@ func (d *Dispatcher) each(ctx context.Context, ids []queue.ID, do func(storage.T
 			if errors.Is(err, queue.ErrNotFound) {
 				return nil
 			}
-			if err == nil || ended(err) {
+			if err == nil || storage.Ended(err) {
 				return err
 			}
 			// One message that can't be moved holds up no other.
@@ -309,7 +309,7 @@ func (d *Dispatcher) move(ctx context.Context, do func(storage.Tx) (queue.Outcom
 func (d *Dispatcher) insist(ctx context.Context, do func() error) error {
 	for {
 		err := do()
-		if !refused(err) {
+		if !storage.Refused(err) {
 			return err
 		}
 		d.o.Logger.Warn("store refuses a transition, trying again", "error", err)

@@ -92,7 +92,7 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 		t.ahead = w.index.choose(w.line)
 	}
 	err := w.o.Store.Update(ctx, t.run)
-	if err != nil && !ended(err) {
+	if err != nil && !storage.Ended(err) {
 		err = w.settleAlone(ctx, t, err)
 	}
 	if err != nil {
@@ -123,7 +123,7 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 func (w *worker) settleAlone(ctx context.Context, t *transition, cause error) error {
 	switch e := t.take; {
 	case e == nil:
-	case refused(cause), t.landed != nil && t.settled == nil:
+	case storage.Refused(cause), t.landed != nil && t.settled == nil:
 		w.index.release(e)
 	default:
 		// It would fail again, here and with every other modem.
@@ -133,7 +133,7 @@ func (w *worker) settleAlone(ctx context.Context, t *transition, cause error) er
 	t.take, t.ahead, t.begun = nil, nil, nil
 	if t.landed != nil {
 		err := w.insist(ctx, func() error { return w.o.Store.Update(storage.WithReserve(ctx), t.run) })
-		if ended(err) {
+		if storage.Ended(err) {
 			return err
 		}
 		if err != nil {
@@ -143,17 +143,6 @@ func (w *worker) settleAlone(ctx context.Context, t *transition, cause error) er
 	}
 	pause(ctx, retryStore)
 	return nil
-}
-
-// refused says whether the store takes no work of this kind now.
-func refused(err error) bool {
-	return errors.Is(err, storage.ErrFull) || errors.Is(err, storage.ErrBusy)
-}
-
-// ended says whether the store or the context can be used no more.
-func ended(err error) bool {
-	return errors.Is(err, storage.ErrFatal) || errors.Is(err, storage.ErrClosed) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // transition is the transaction of a gap.

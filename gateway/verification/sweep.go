@@ -77,3 +77,9 @@ func (b *Book) Mature(tx storage.Tx, d Deadline, p Policy) (rec Record, gone boo
 	}
 	return rec, true, b.records.Delete(tx, d.ID[:])
 }
+
+// Pass drops a deadline that Mature can't act on, so that the later ones are
+// reached; the record stays as it is.
+func (b *Book) Pass(tx storage.Tx, d Deadline) error {
+	return b.deadlines.Delete(tx, deadlineKey(storage.TimeOf(d.At), d.ID))
+}
