@@ -276,18 +276,17 @@ func (s *session) resync(ctx context.Context) error {
 		}
 		s.engine = at.New(s.wire, at.WithTimeout(-1))
 		_, err := s.command(ctx, wakes[unheard], s.times.Wake)
-		if err == nil {
+		heard := err == nil
+		if heard {
 			err = s.inOrder(ctx)
-		} else {
-			unheard++
 		}
 		switch {
 		case err == nil, errors.Is(err, errGone):
 			return err
 		case s.wire.Err() != nil:
 			return errGone
-		case errors.Is(err, errSuspect):
-			unheard++ // it starts anew
+		case !heard || !errors.Is(err, errMute):
+			unheard++
 		}
 	}
 	return errMute

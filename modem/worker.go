@@ -263,9 +263,9 @@ func (w *worker) withTurn(ctx context.Context, s *session, fn func() error) erro
 // given back between commands, so that a message waits for one at most.
 func (w *worker) look(ctx context.Context, s *session) error {
 	err := w.withTurn(ctx, s, func() error {
-		never := s.netless
+		untold := s.netless
 		ok, reason, err := s.registered(ctx)
-		if err == nil && !ok && !(never && s.netless) {
+		if err == nil && !ok && !(untold && s.netless) {
 			w.setState(Waiting, reason)
 			return errSuspect
 		}
