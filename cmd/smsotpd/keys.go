@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -80,7 +83,7 @@ read (look at messages, modems and metrics), privacy, admin.`,
 			if err := access.Validate(key.Name, key.Scopes); err != nil {
 				return &kindError{errUsage, err}
 			}
-			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
+			return withKeys(cmd, mayBeNew, func(ctx context.Context, keys keyAdmin) error {
 				added, err := keys.add(ctx, key)
 				if err != nil {
 					return err
@@ -102,7 +105,7 @@ func (p *program) keysListCommand() *cobra.Command {
 		Short: "List the API keys, without their secrets",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
+			return withKeys(cmd, mustExist, func(ctx context.Context, keys keyAdmin) error {
 				list, err := keys.list(ctx)
 				if err != nil {
 					return err
@@ -131,7 +134,7 @@ func (p *program) keysRevokeCommand() *cobra.Command {
 		Short: "Revoke an API key, at once and for good",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withKeys(cmd, func(ctx context.Context, keys keyAdmin) error {
+			return withKeys(cmd, mustExist, func(ctx context.Context, keys keyAdmin) error {
 				return keys.revoke(ctx, args[0])
 			})
 		},
@@ -144,9 +147,15 @@ func (p *program) keysRevokeCommand() *cobra.Command {
 // socket yet, or no more.
 const lockWait = 10 * time.Second
 
+// Whether a command that finds no database in the state directory makes one.
+const (
+	mayBeNew  = true
+	mustExist = false
+)
+
 // withKeys calls fn with the API keys of the state directory: the running
 // daemon's, or the store's where none runs.
-func withKeys(cmd *cobra.Command, fn func(context.Context, keyAdmin) error) error {
+func withKeys(cmd *cobra.Command, create bool, fn func(context.Context, keyAdmin) error) error {
 	config, _, err := loadConfig(cmd.Flags())
 	if err != nil {
 		return err
@@ -157,6 +166,9 @@ func withKeys(cmd *cobra.Command, fn func(context.Context, keyAdmin) error) erro
 		err := fn(ctx, socketKeys{localClient(config.StateDir)})
 		if !errors.Is(err, errNoDaemon) {
 			return err
+		}
+		if _, err := os.Stat(filepath.Join(config.StateDir, databaseName)); !create && errors.Is(err, fs.ErrNotExist) {
+			return configf("there is no database in %s: is --state-dir right?", config.StateDir)
 		}
 		state, err := openState(ctx, config, bolt.Options{})
 		if errors.Is(err, storage.ErrLocked) && ctx.Err() == nil {
