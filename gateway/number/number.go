@@ -143,7 +143,7 @@ func canonical(s string) (string, bool) {
 	}
 	out := append(make([]byte, 0, 1+maxDigits), '+')
 	for _, r := range rest {
-		d, ok := digit(r)
+		d, ok := Digit(r)
 		if !ok || len(out) > maxDigits {
 			return "", false
 		}
@@ -152,9 +152,9 @@ func canonical(s string) (string, bool) {
 	return string(out), len(out) > 1
 }
 
-// digit returns the ASCII digit of a decimal digit (Unicode category Nd, whose
+// Digit returns the ASCII digit of a decimal digit (Unicode category Nd, whose
 // characters come in runs from zero to nine: The Unicode Standard, 4.6).
-func digit(r rune) (byte, bool) {
+func Digit(r rune) (byte, bool) {
 	for _, run := range unicode.Nd.R16 {
 		if rune(run.Lo) <= r && r <= rune(run.Hi) {
 			return '0' + byte((r-rune(run.Lo))%10), true

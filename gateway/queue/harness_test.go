@@ -13,6 +13,7 @@ import (
 	"smsotpd/gateway/keyring"
 	"smsotpd/storage"
 	"smsotpd/storage/bolt"
+	"smsotpd/storage/storagetest"
 )
 
 const alice, bob = "+33612345678", "+33698765432"
@@ -191,41 +192,10 @@ func (o *office) dropped(t tb) (n int) {
 // ones and scans.
 func (o *office) keysOf(t tb, fn func(tx storage.Tx) error) int {
 	t.Helper()
-	var c *counter
+	var c *storagetest.Counter
 	o.do(t, func(tx storage.Tx) error {
-		c = &counter{Tx: tx, keys: map[string]bool{}}
+		c = storagetest.Count(tx)
 		return fn(c)
 	})
-	return len(c.keys) + c.scans
-}
-
-// counter is a transaction that counts the keys that it touches.
-type counter struct {
-	storage.Tx
-	keys  map[string]bool
-	scans int
-}
-
-func (c *counter) Get(key []byte) ([]byte, error) {
-	c.keys[string(key)] = true
-	return c.Tx.Get(key)
-}
-
-func (c *counter) Put(key, value []byte) error {
-	c.keys[string(key)] = true
-	return c.Tx.Put(key, value)
-}
-
-func (c *counter) Delete(key []byte) error {
-	c.keys[string(key)] = true
-	return c.Tx.Delete(key)
-}
-
-func (c *counter) Scan(start, end []byte, limit int) ([]storage.Entry, error) {
-	found, err := c.Tx.Scan(start, end, limit)
-	c.scans++
-	for _, e := range found {
-		c.keys[string(e.Key)] = true
-	}
-	return found, err
+	return c.Keys()
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"strings"
 	"unicode"
+
+	"smsotpd/gateway/number"
 )
 
 // Code is the secret that travels by SMS: 4 to 10 ASCII digits. However it is
@@ -52,23 +54,12 @@ func NewCode(length int) Code {
 // other scripts' decimal digits become ASCII.
 func Typed(entered string) Code {
 	return Code(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r) || unicode.In(r, unicode.Pd, unicode.Cf):
+		if unicode.IsSpace(r) || unicode.In(r, unicode.Pd, unicode.Cf) {
 			return -1
-		case r > unicode.MaxASCII && unicode.Is(unicode.Nd, r):
-			return '0' + digitValue(r)
+		}
+		if d, ok := number.Digit(r); ok {
+			return rune(d)
 		}
 		return r
 	}, entered))
-}
-
-// digitValue is the value of a decimal digit of any script: Unicode keeps each
-// script's ten digits together and in order (The Unicode Standard, 4.6), though
-// one set may follow another without a gap.
-func digitValue(r rune) rune {
-	zero := r
-	for zero > 0 && unicode.Is(unicode.Nd, zero-1) {
-		zero--
-	}
-	return (r - zero) % 10
 }
