@@ -62,7 +62,8 @@ func (Devices) Open(path string) (wire.Port, error) {
 		return nil, explain(path, err)
 	}
 	if err := control(f, setUp); err != nil {
-		return nil, errors.Join(explain(path, err), f.Close())
+		closing := f.Close() // first: who has it open is looked up
+		return nil, errors.Join(explain(path, err), closing)
 	}
 	return tty{f}, nil
 }

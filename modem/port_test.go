@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -53,6 +54,36 @@ func TestOpenIsExclusive(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Close()
+}
+
+// TestOpenNamesTheHolder: what has the port open is told by name, and is not
+// taken for this process.
+func TestOpenNamesTheHolder(t *testing.T) {
+	path := openPTY(t)
+	holder := exec.Command("flock", path, "cat") // until its input ends
+	input, err := holder.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Skip("no flock to hold the port with")
+	}
+	defer func() {
+		_ = input.Close()
+		_ = holder.Wait()
+	}()
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+		port, err := Devices{}.Open(path)
+		if err == nil { // not held yet
+			port.Close()
+			continue
+		}
+		if !strings.Contains(err.Error(), "(process ") || strings.Contains(err.Error(), "this daemon") {
+			t.Error(err)
+		}
+		return
+	}
+	t.Error("the port was never held")
 }
 
 // TestBlockedPort: writes end at their deadline, and Close returns although
