@@ -274,6 +274,17 @@ func TestForgottenSilently(t *testing.T) {
 	b.unviolated()
 }
 
+// TestForgottenWhilePrepared: the same while it is being set up.
+func TestForgottenWhilePrepared(t *testing.T) {
+	profile := sim.Generic()
+	profile.TextMode = true
+	b := start(t, at0(), []sim.ModemConfig{{Profile: profile, Faults: []sim.Fault{
+		on(`^AT\+COPS`, sim.Fault{Do: sim.Forget, Count: 1}),
+	}}}, modem.PoolConfig{})
+	b.until("message sent", func() bool { return b.submit("modem0", number, text).Class == modem.Accepted })
+	b.unviolated()
+}
+
 func TestUnplug(t *testing.T) {
 	for _, c := range []struct {
 		name string

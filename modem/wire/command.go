@@ -208,7 +208,15 @@ func (w *Wire) finish(cause Cause, final []byte) {
 // settle notes how the command under way ended.
 func (w *Wire) settle(cause Cause) {
 	w.flight.Cause, w.flight.Ended = cause, time.Now()
-	w.echoOn, w.echoOff = w.cmd.echoed, !w.cmd.echoed && cause == Answered
+	w.echoOn = w.cmd.echoed
+	if w.cmd.echoed && w.unechoed >= echoIsOff {
+		w.sign(Restarted)
+	}
+	if w.cmd.echoed {
+		w.unechoed = 0
+	} else if cause == Answered {
+		w.unechoed++
+	}
 	w.cmd.phase = idle
 	w.stopTimer()
 }

@@ -62,8 +62,7 @@ func (w *Wire) prompt() {
 		if w.echoOn && !w.cmd.echoed {
 			return
 		}
-		if w.echoOff && w.cmd.echoed {
-			w.sign(Restarted)
+		if w.cmd.echoed && w.unechoed >= echoIsOff {
 			w.abort(Restart)
 			return
 		}

@@ -117,6 +117,9 @@ const (
 	maxInfo = 64 << 10
 	// quietFinal is how long an answer without final result is waited for.
 	quietFinal = time.Second
+	// echoIsOff is how many commands in a row go without an echo before an
+	// echo is a sign of a restart.
+	echoIsOff = 3
 	// maxDribble bounds a one-step command whose answer comes so slowly that
 	// it is still coming when its time is over.
 	maxDribble = 30 * time.Second
@@ -156,12 +159,13 @@ type Wire struct {
 	flight  Flight
 	timer   *time.Timer
 	timerID uint64
-	aborted bool      // Abort was called: no payload is written until Permit
-	echoOn  bool      // the last command was echoed
-	echoOff bool      // the last command was answered and not echoed
-	lateOK  bool      // the OK of a late +CMGS is still to come
-	strayAt time.Time // when something last came that nobody waited for
-	heardAt time.Time // when the newest octet behind the last line came
+	aborted bool // Abort was called: no payload is written until Permit
+	echoOn  bool // the last command was echoed
+	// unechoed counts the commands in a row that were answered and not echoed.
+	unechoed int
+	lateOK   bool      // the OK of a late +CMGS is still to come
+	strayAt  time.Time // when something last came that nobody waited for
+	heardAt  time.Time // when the newest octet behind the last line came
 
 	// Owned by the reading goroutine, under mu.
 	partial  []byte
@@ -250,7 +254,7 @@ func (w *Wire) Rearm(quiet, most time.Duration) bool {
 		if left <= 0 || w.goneErr != nil {
 			w.partial, w.skipping = w.partial[:0], false
 			w.out, w.cmd = w.out[:0], command{}
-			w.lateOK, w.echoOn, w.echoOff = false, false, false
+			w.lateOK, w.echoOn = false, false
 			w.ended = w.goneErr != nil
 			w.mu.Unlock()
 			return w.goneErr == nil

@@ -450,9 +450,14 @@ func TestEchoAnew(t *testing.T) {
 	for _, says := range []string{"AT+CMGS=18\r\r\n> ", "AT+CMGS=18> "} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, Options{})
-			heard := r.play(0, turn{"AT\r", "\r\nOK\r\n"}, turn{"AT+CMGS=18\r", says})
-			if _, err := r.engine.Command(""); err != nil {
-				t.Fatal(err)
+			heard := r.play(0, turn{"AT\r", "\r\nOK\r\n"}, turn{"AT\r", "\r\nOK\r\n"}, turn{"AT\r", "\r\nOK\r\n"}, turn{"AT+CMGS=18\r", says})
+			for range 3 {
+				if _, err := r.engine.Command(""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if len(r.signs) > 0 {
+				t.Errorf("signs %v", r.signs)
 			}
 			_, err := r.engine.SMSCommand("+CMGS=18", pdu)
 			if !errors.Is(err, at.ErrError) || r.wire.Flight().Committed || r.wire.Flight().Cause != Restart {
