@@ -144,6 +144,24 @@ type Wake struct {
 	Lost bool
 }
 
+type patienceKey struct{}
+
+// Patience is how long an Update made with WithPatience waits for company.
+const Patience = 5 * time.Millisecond
+
+// WithPatience lets the Updates made with the returned context wait for up to
+// Patience for others whose commit they can share: for what nobody waits for,
+// such as a delivery report. An engine may ignore it.
+func WithPatience(ctx context.Context) context.Context {
+	return context.WithValue(ctx, patienceKey{}, true)
+}
+
+// Patient tells an engine whether ctx came from WithPatience.
+func Patient(ctx context.Context) bool {
+	yes, _ := ctx.Value(patienceKey{}).(bool)
+	return yes
+}
+
 type reserveKey struct{}
 
 // WithReserve lets the Updates made with the returned context use the room

@@ -335,7 +335,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
 	hold := queue.NewID()
 	matched := false
-	_, err := d.move(ctx, func(tx storage.Tx) (out queue.Outcome, err error) {
+	_, err := d.move(storage.WithPatience(ctx), func(tx storage.Tx) (out queue.Outcome, err error) {
 		out, matched, err = d.o.Queue.Reported(tx, queue.Report{
 			IMSI: r.IMSI, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
 			Status: r.Status, Fate: queue.Fate(r.Outcome()),

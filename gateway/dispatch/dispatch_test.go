@@ -293,6 +293,7 @@ func TestLeaseOfADeadProcess(t *testing.T) {
 		}))
 		h.plug("a", h.takes(0))
 		h.run()
+		h.pass(storage.Patience)
 		h.want(id, queue.Accepted)
 		h.stop()
 	})

@@ -91,6 +91,9 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 	if e != nil {
 		t.ahead = w.index.choose(w.line)
 	}
+	if e == nil { // the modem has nothing to do that this could hold up
+		ctx = storage.WithPatience(ctx)
+	}
 	err := w.o.Store.Update(ctx, t.run)
 	if err != nil && !storage.Ended(err) {
 		err = w.settleAlone(ctx, t, err)

@@ -53,8 +53,10 @@ type Store struct {
 	mu     sync.RWMutex // guards closed, and queue against its closing
 	closed bool
 	queue  chan *request
-	done   chan struct{} // closed when the committer has ended
-	closes func() error  // releases everything, once
+	// patients wait beside the queue for a group to join.
+	patients patients
+	done     chan struct{} // closed when the committer has ended
+	closes   func() error  // releases everything, once
 
 	fatal   atomic.Pointer[error]
 	durable durable

@@ -3,7 +3,9 @@ package bolt
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"smsotpd/storage"
 )
@@ -31,8 +33,16 @@ func (s *Store) update(ctx context.Context, fn func(*storage.WriteSet) error) er
 		return err
 	}
 	r := &request{fn: fn, reserved: storage.Reserved(ctx), done: make(chan struct{})}
-	if err := s.enqueue(r); err != nil {
-		return err
+	if storage.Patient(ctx) {
+		s.patients.add(r)
+		r.await(ctx, storage.Patience)
+	}
+	// Whoever finds it taken leaves it to the other: a group that it joined
+	// meanwhile, or this queue.
+	if !r.taken.Load() {
+		if err := s.enqueue(r); err != nil && r.taken.CompareAndSwap(false, true) {
+			return err
+		}
 	}
 	select {
 	case <-r.done:
@@ -46,6 +56,44 @@ func (s *Store) update(ctx context.Context, fn func(*storage.WriteSet) error) er
 		panic(r.panicked)
 	}
 	return r.err
+}
+
+// await waits until the request is answered, ctx ends or d has passed.
+func (r *request) await(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// patients are requests that wait for a group to join. Those that another has
+// taken meanwhile are skipped.
+type patients struct {
+	mu      sync.Mutex
+	waiting []*request // guarded by mu
+}
+
+func (p *patients) add(r *request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = append(p.waiting, r)
+}
+
+// take takes the one that waits longest, nil if none does.
+func (p *patients) take() *request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.waiting) > 0 {
+		r := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		if r.taken.CompareAndSwap(false, true) {
+			return r
+		}
+	}
+	return nil
 }
 
 func (s *Store) enqueue(r *request) error {

@@ -85,6 +85,10 @@ func (g *group) next() *request {
 				return r
 			}
 		default:
+			if r := s.patients.take(); r != nil {
+				g.members = append(g.members, r)
+				return r
+			}
 			if yielded {
 				return nil
 			}
