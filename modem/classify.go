@@ -65,8 +65,9 @@ func vendorClass(manufacturer string, n int) (class Class, ok bool) {
 	return "", false
 }
 
-// otherSIM tells the causes that one try by another SIM may get past.
-func otherSIM(cms int) bool { return cms == 27 || cms == 38 }
+// otherSIM tells the causes that one try by another SIM may get past: the
+// destination or the network is at fault, or this modem has no network (331).
+func otherSIM(cms int) bool { return cms == 27 || cms == 38 || cms == 331 }
 
 // suggestedWait is how soon the cause says a retry makes sense: 24.011 E.2.
 func suggestedWait(cms int) time.Duration {
@@ -193,13 +194,12 @@ func submitReference(info []string) (mr byte, ok bool) {
 func unknownCommand(err error) bool {
 	var cms at.CMSError
 	var cme at.CMEError
-	n := -1
 	switch {
 	case errors.As(err, &cms):
-		n = errorNumber(string(cms), cmsTexts)
+		n := errorNumber(string(cms), cmsTexts)
 		return n < 0 || n == 302 || n == 303 || n == 500
 	case errors.As(err, &cme):
-		n = errorNumber(string(cme), cmeTexts)
+		n := errorNumber(string(cme), cmeTexts)
 		return n < 0 || n == 3 || n == 4 || n == 50 || n == 100
 	}
 	return errors.Is(err, at.ErrError)

@@ -446,7 +446,8 @@ func median(took []time.Duration) float64 {
 
 // BenchmarkFootprint: the real program with one modem: its memory and the
 // share of a core that it takes while idle, and the CPU time of a message from
-// the HTTP request to the delivery report.
+// the HTTP request to the delivery report: asked for one after the other, so
+// that each has its commits to itself, and over 16 connections.
 func BenchmarkFootprint(b *testing.B) {
 	const rest = 20 * time.Second
 	n := max(b.N, 100)
@@ -497,19 +498,20 @@ func BenchmarkFootprint(b *testing.B) {
 	idle := cpuTime(b, serve.Process.Pid) - before
 	memory := residentMiB(b, serve.Process.Pid)
 
-	c := d.connect(b)
-	before = cpuTime(b, serve.Process.Pid)
-	for i := range n {
-		if err := c.start(i); err != nil {
-			b.Fatal(err)
+	for round, connections := range []int{1, 16} {
+		clients := make([]*starter, connections)
+		for i := range clients {
+			clients[i] = d.connect(b)
 		}
+		before = cpuTime(b, serve.Process.Pid)
+		startAll(b, clients, round*n, n)
+		waitFor(b, "the reports", func() bool { return d.reported.Load() >= int64((round+1)*n) })
+		time.Sleep(100 * time.Millisecond) // the last report's commit
+		busy := cpuTime(b, serve.Process.Pid) - before
+		b.ReportMetric(busy.Seconds()*1000/float64(n), fmt.Sprintf("ms-CPU/message-%dconn", connections))
 	}
-	waitFor(b, "the reports", func() bool { return d.reported.Load() >= int64(n) })
-	time.Sleep(100 * time.Millisecond) // the last report's commit
-	busy := cpuTime(b, serve.Process.Pid) - before
 	b.ReportMetric(memory, "MiB-RSS-idle")
 	b.ReportMetric(100*idle.Seconds()/rest.Seconds(), "%-core-idle")
-	b.ReportMetric(busy.Seconds()*1000/float64(n), "ms-CPU/message")
 	b.ReportMetric(0, "ns/op")
 }
 
