@@ -158,6 +158,9 @@ func (w *Wire) writePayload(b []byte) error {
 	w.flight.Committed, w.flight.CommittedAt = true, time.Now()
 	if w.cmd.phase == writing {
 		w.cmd.phase = committed
+		if w.cmd.answers > 0 { // the modem was quicker than this goroutine
+			w.startTimer(quietFinal)
+		}
 	}
 	return nil
 }
