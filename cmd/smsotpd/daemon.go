@@ -81,7 +81,7 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 	}
 	fleet.Pool, err = modem.NewPool(modem.PoolConfig{
 		Ports: d.config.Modems, PINFile: d.config.PINFile, Opener: opener, Logger: d.log,
-		OnReport: d.reported(gw),
+		OnReport: d.reported(gw), OnInbound: gw.Received,
 	})
 	if err != nil {
 		return nil, &kindError{errConfig, err}
