@@ -90,8 +90,7 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 	t := &transition{worker: w, landed: landed, take: e}
 	if e != nil {
 		t.ahead = w.index.choose(w.line)
-	}
-	if e == nil { // the modem has nothing to do that this could hold up
+	} else { // the modem has nothing to do that this could hold up
 		ctx = storage.WithPatience(ctx)
 	}
 	err := w.o.Store.Update(ctx, t.run)

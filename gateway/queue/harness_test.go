@@ -1,7 +1,6 @@
 package queue
 
 import (
-	"bytes"
 	"context"
 	"path/filepath"
 	"sync/atomic"
@@ -157,14 +156,8 @@ func (o *office) want(t tb, id ID, state State) Message {
 // dump is everything in the store but the engine's own.
 func (o *office) dump(t tb) []storage.Entry {
 	t.Helper()
-	var all []storage.Entry
-	must(t, o.store.View(t.Context(), func(tx storage.Tx) error {
-		found, err := tx.Scan(nil, nil, 1<<20)
-		for _, e := range found {
-			all = append(all, storage.Entry{Key: bytes.Clone(e.Key), Value: bytes.Clone(e.Value)})
-		}
-		return err
-	}))
+	all, err := storagetest.Dump(t.Context(), o.store)
+	must(t, err)
 	return all
 }
 
