@@ -432,9 +432,15 @@ func (g *Gateway) Report(ctx context.Context, r modem.Report) error { return g.d
 
 // Received takes in a message that somebody sent to one of the SIMs. Nothing
 // asks for such messages yet, so it is counted and not kept.
-func (g *Gateway) Received(modem.Inbound) {
+func (g *Gateway) Received(modem.Inbound) error {
 	g.metrics.received.Inc()
 	g.log.Info("a message was received and not kept")
+	return nil
+}
+
+// Happened counts what the modems do and what is done to them.
+func (g *Gateway) Happened(e modem.Event) {
+	g.metrics.events.WithLabelValues(e.Modem, string(e.Kind)).Inc()
 }
 
 // update runs a transaction and turns its error into one that may be shown.

@@ -16,7 +16,7 @@ import (
 // modems are all there is.
 type metrics struct {
 	started, approved, failures    *prometheus.CounterVec
-	messages                       *prometheus.CounterVec
+	messages, events               *prometheus.CounterVec
 	unmatched, received            prometheus.Counter
 	toSubmit, toAccept, toDelivery prometheus.Histogram
 	toApproval                     prometheus.Histogram
@@ -53,6 +53,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		messages:   counter("messages_total", "Attempts to send a message, by result.", "modem", "result"),
 		unmatched:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "reports_unmatched_total", Help: "Delivery reports that belong to no message."}),
 		received:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_received_total", Help: "Messages that somebody sent to one of the SIMs."}),
+		events:     counter("modem_events_total", "What happened to a modem, and the rungs of its recovery.", "modem", "event"),
 		toSubmit:   histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
 		toAccept:   histogram("submit_to_accepted_seconds", "From AT+CMGS to the network's acceptance.", slow),
 		toDelivery: histogram("accepted_to_delivered_seconds", "From the network's acceptance to the delivery report.", slow),
@@ -64,7 +65,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		signal:     desc("modem_signal_dbm", "Received signal strength.", "modem"),
 	}
 	if reg != nil {
-		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received,
+		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received, m.events,
 			m.toSubmit, m.toAccept, m.toDelivery, m.toApproval, m)
 	}
 	return m

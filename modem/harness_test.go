@@ -106,17 +106,19 @@ func (b *bench) run(pc modem.PoolConfig) {
 	if pc.Timeouts == (modem.Timeouts{}) {
 		pc.Timeouts = quick()
 	}
-	pc.OnReport = func(r modem.Report) {
+	pc.OnReport = func(r modem.Report) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.reports = append(b.reports, r)
 		b.wake()
+		return nil
 	}
-	pc.OnInbound = func(i modem.Inbound) {
+	pc.OnInbound = func(i modem.Inbound) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.inbound = append(b.inbound, i)
 		b.wake()
+		return nil
 	}
 	pool, err := modem.NewPool(pc)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // to the handlers, in order. It outlives the sessions of its port: what was
 // heard is handed on even if the modem is gone by then.
 type incoming struct {
-	onReport  func(Report)
-	onInbound func(Inbound)
+	onReport  func(Report) error
+	onInbound func(Inbound) error
 	mail      chan func()
 }
 
@@ -22,7 +22,7 @@ type incoming struct {
 // behind it.
 const mailbox = 256
 
-func newIncoming(onReport func(Report), onInbound func(Inbound)) *incoming {
+func newIncoming(onReport func(Report) error, onInbound func(Inbound) error) *incoming {
 	return &incoming{onReport: onReport, onInbound: onInbound, mail: make(chan func(), mailbox)}
 }
 
@@ -48,20 +48,18 @@ func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func
 		}
 		r.IMSI, r.Received = imsi, received
 		in.mail <- func() {
-			if in.onReport != nil {
-				in.onReport(r)
+			if in.onReport == nil || in.onReport(r) == nil {
+				after()
 			}
-			after()
 		}
 		return nil
 	}
 	m := decodeDeliver(raw)
 	m.IMSI, m.Received = imsi, received
 	in.mail <- func() {
-		if in.onInbound != nil {
-			in.onInbound(m)
+		if in.onInbound == nil || in.onInbound(m) == nil {
+			after()
 		}
-		after()
 	}
 	return nil
 }

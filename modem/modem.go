@@ -34,6 +34,10 @@ type Submission struct {
 	Report bool
 	// Replace is TP-PID 0x41…0x47 for a replace-type message, or 0.
 	Replace byte
+	// Late is called at most once, after Submit has returned Ambiguous, if the
+	// answer came after all and can be nobody else's; nil: nobody wants to
+	// know. It must not block.
+	Late func(Result)
 }
 
 // String keeps numbers and texts out of logs.
@@ -145,9 +149,18 @@ type Inbound struct {
 	IMSI string
 	// From is the originating address: "+" and digits, digits, or letters.
 	From string
+	// Text is that of this part alone, "" where it has none or none that can
+	// be read; Data is the user data of an 8-bit message, without its header.
 	Text string
-	SCTS time.Time
-	// PDU is the TPDU as received, for what could not be decoded.
+	Data []byte
+	// Part of Parts of the message that its sender calls Ref (TS 23.040
+	// 9.2.3.24.1 and .8); all 0 for a message that is whole.
+	Ref         uint16
+	Part, Parts byte
+	SCTS        time.Time
+	// Undecodable: PDU is all that there is.
+	Undecodable bool
+	// PDU is the TPDU as received.
 	PDU      []byte
 	Received time.Time
 }
@@ -174,6 +187,76 @@ const (
 	Parked   State = "parked"
 	Down     State = "down"
 )
+
+// EventKind names something that an operator counts or is told of. The words
+// are stable: metrics have them as labels.
+type EventKind string
+
+const (
+	// EventUp: the modem can send. EventDown: it can't be worked with any more.
+	EventUp   EventKind = "up"
+	EventDown EventKind = "down"
+	// EventParked: it is left alone until somebody or time helps.
+	EventParked EventKind = "parked"
+	// The rungs of the ladder that a modem which does not do its work is
+	// brought back by.
+	EventResync   EventKind = "resync"
+	EventReopen   EventKind = "reopen"
+	EventReset    EventKind = "reset"
+	EventUSBReset EventKind = "usb_reset"
+	// EventRestarted: the modem started anew by itself.
+	EventRestarted EventKind = "restarted"
+	// EventSick: it answers, but the network never does.
+	EventSick EventKind = "sick"
+	// EventMoved: the modem is at another port. EventSIMMoved: the SIM was in
+	// another modem before. EventSIMChanged: another SIM is in the modem than
+	// before, which may be theft.
+	EventMoved      EventKind = "moved"
+	EventSIMMoved   EventKind = "sim_moved"
+	EventSIMChanged EventKind = "sim_changed"
+	// EventRouting: the modem had turned reports or messages off, and was told
+	// again to hand them over.
+	EventRouting EventKind = "routing"
+	// EventStoreFull: a memory of the modem or SIM was full.
+	EventStoreFull EventKind = "store_full"
+	// EventUnreadable: a report or message came that can't be read.
+	EventUnreadable EventKind = "unreadable"
+)
+
+// Event is something that happened to a modem.
+type Event struct {
+	Modem string
+	Kind  EventKind
+	// Detail says more in words, and never a number, text or PIN; "" where
+	// there is no more to say.
+	Detail string
+	At     time.Time
+}
+
+// Card is what the operator has set for one SIM.
+type Card struct {
+	// Name is the operator's own, for messages about it.
+	Name string
+	// IMSI or ICCID, in digits, tell which one is meant. A SIM that asks for
+	// its PIN shows only its ICCID.
+	IMSI, ICCID string
+	// PINFile holds its PIN and goes before PoolConfig.PINFile; "": none.
+	PINFile string
+	// SMSC is its service centre: "+" and digits; "": what the SIM has.
+	SMSC string
+	// Number is its own, "+" and digits, where known; messages from it to
+	// another SIM of ours prove both.
+	Number string
+}
+
+// String keeps number and identity out of logs.
+func (c Card) String() string { return "SIM " + c.Name }
+
+// GoString keeps number and identity out of logs.
+func (c Card) GoString() string { return c.String() }
+
+// LogValue keeps number and identity out of logs.
+func (c Card) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Status is a snapshot of one modem.
 type Status struct {

@@ -27,12 +27,16 @@ type PoolConfig struct {
 	PINFile string
 	// Timeouts that are 0 take their defaults.
 	Timeouts Timeouts
+	// Cards are the operator's settings for single SIMs.
+	Cards []Card
 	// OnReport and OnInbound are given delivery reports and messages: those
 	// of one modem in order and one at a time, those of different modems at
-	// the same time. They may block; a message that a modem has stored is
-	// deleted there only after they return.
-	OnReport  func(Report)
-	OnInbound func(Inbound)
+	// the same time. They may block, and return nil when what they were given
+	// is durable: only then is it deleted where a modem has stored it.
+	OnReport  func(Report) error
+	OnInbound func(Inbound) error
+	// OnEvent is told what happens to the modems; it must not block.
+	OnEvent func(Event)
 }
 
 // Timeouts of the driver. Zero values take the default in parentheses.
@@ -130,6 +134,13 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		p.workers[path] = newWorker(p, path, name, true)
 	}
 	return p, nil
+}
+
+// happened tells whoever listens of an event.
+func (p *Pool) happened(modem string, kind EventKind, detail string) {
+	if p.cfg.OnEvent != nil {
+		p.cfg.OnEvent(Event{Modem: modem, Kind: kind, Detail: detail, At: time.Now()})
+	}
 }
 
 // splitPort takes "name=path" apart.

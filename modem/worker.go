@@ -199,6 +199,7 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 	w.setState(Ready, "")
 	w.told = ""
 	w.log.Info("modem is ready")
+	w.pool.happened(w.name(), EventUp, "")
 	ready := w.pool.ready
 	health := time.NewTimer(w.pool.cfg.Timeouts.Health)
 	defer health.Stop()
@@ -362,6 +363,7 @@ func (w *worker) down(err error) {
 	if reason != w.told {
 		w.told = reason
 		w.log.Warn("modem is down", "reason", reason)
+		w.pool.happened(w.name(), EventDown, reason)
 	}
 	w.set(func(s *Status) { s.State, s.Reason, s.Registered = state, reason, false })
 }

@@ -81,7 +81,7 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 	}
 	fleet.Pool, err = modem.NewPool(modem.PoolConfig{
 		Ports: d.config.Modems, PINFile: d.config.PINFile, Opener: opener, Logger: d.log,
-		OnReport: d.reported(gw), OnInbound: gw.Received,
+		OnReport: d.reported(gw), OnInbound: gw.Received, OnEvent: gw.Happened,
 	})
 	if err != nil {
 		return nil, &kindError{errConfig, err}
@@ -105,11 +105,13 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 }
 
 // reported hands delivery reports to the gateway, which keeps them.
-func (d *daemon) reported(gw *gateway.Gateway) func(modem.Report) {
-	return func(r modem.Report) {
-		if err := gw.Report(context.Background(), r); err != nil {
-			d.log.Error("a delivery report was lost", "error", err)
+func (d *daemon) reported(gw *gateway.Gateway) func(modem.Report) error {
+	return func(r modem.Report) error {
+		err := gw.Report(context.Background(), r)
+		if err != nil {
+			d.log.Error("a delivery report was not kept", "error", err)
 		}
+		return err
 	}
 }
 
