@@ -165,8 +165,7 @@ func (w *Wire) info(line []byte) {
 func (w *Wire) final(final []byte) {
 	switch {
 	case w.cmd.phase == idle && bytes.HasPrefix(final, []byte("+CMS")):
-		w.strayAt = time.Now()
-		w.sign(Late)
+		w.late(final)
 	case w.cmd.phase == idle:
 		w.stray()
 	case w.cmd.phase == aborting:
@@ -193,8 +192,7 @@ func (w *Wire) unsolicited(line []byte) {
 		w.sign(Settled)
 	case Late: // its OK follows
 		w.lateOK = w.cmd.phase != idle
-		w.strayAt = time.Now()
-		w.sign(Late)
+		w.late(line)
 	}
 	urc := URC{Line: string(line), Received: time.Now()}
 	if h := parseHeader(urc); h.pending() {

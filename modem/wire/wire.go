@@ -97,6 +97,11 @@ type Options struct {
 	OnURC func(URC)
 	// OnSign is called by the reading goroutine and must return at once.
 	OnSign func(Sign)
+	// OnLate is given the answer of a two-step command that comes although
+	// none is waiting for it, just before the Sign Late: "+CMGS: 41" as the
+	// modem wrote it, or a "+CMS ERROR: <err>" that nobody awaits. It is called
+	// by the reading goroutine and must return at once.
+	OnLate func(line string)
 	// PromptTimeout bounds the wait for the prompt (10 s), FinalTimeout that
 	// for the final result after Ctrl-Z (180 s), SettledTimeout the same once
 	// a sign said that the modem may have restarted (10 s), WriteTimeout each
@@ -340,6 +345,15 @@ func (w *Wire) sign(s Sign) {
 	if w.opts.OnSign != nil {
 		w.opts.OnSign(s)
 	}
+}
+
+// late reports an answer that came too late for its command.
+func (w *Wire) late(line []byte) {
+	w.strayAt = time.Now()
+	if w.opts.OnLate != nil {
+		w.opts.OnLate(string(line))
+	}
+	w.sign(Late)
 }
 
 // errEnded is what the engine gets when it writes to a stream that is over.

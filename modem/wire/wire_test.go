@@ -29,6 +29,7 @@ type rig struct {
 	mu    sync.Mutex
 	urcs  []URC
 	signs []Sign
+	late  []string
 }
 
 func newRig(t testing.TB, opts Options) *rig {
@@ -45,6 +46,11 @@ func newRig(t testing.TB, opts Options) *rig {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.signs = append(r.signs, s)
+	}
+	opts.OnLate = func(line string) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.late = append(r.late, line)
 	}
 	r.wire = New(ours, opts)
 	r.engine = at.New(r.wire, at.WithTimeout(-1))

@@ -1,0 +1,51 @@
+package wire
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/warthog618/modem/at"
+)
+
+// TestLateAnswerIsHandedOver: what a modem answers to a message that nobody
+// waits for any more is handed over, and is no answer to what runs meanwhile.
+func TestLateAnswerIsHandedOver(t *testing.T) {
+	for _, c := range []struct {
+		name, says string
+		busy       bool // AT+CSQ is running
+		want       []string
+	}{
+		{"reference while idle", "\r\n+CMGS: 41\r\n\r\nOK\r\n", false, []string{"+CMGS: 41"}},
+		{"reference without blank", "+CMGS:41\r\n", false, []string{"+CMGS:41"}},
+		{"refusal while idle", "\r\n+CMS ERROR:38\r\n", false, []string{"+CMS ERROR: 38"}},
+		{"bare error while idle", "\r\nERROR\r\n", false, nil},
+		{"report while idle", "+CDS: 4\r\n0011223344\r\n", false, nil},
+		{"reference meanwhile", "+CMGS: 41\r\n\r\nOK\r\n+CSQ: 7,0\r\nOK\r\n", true, []string{"+CMGS: 41"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Options{})
+				r.play(0, turn{"AT+CMGS=18\r", "\r\n> "}, turn{"\x1a", ""}, turn{"AT+CSQ\r", c.says})
+				if _, err := r.engine.SMSCommand("+CMGS=18", pdu); err == nil {
+					t.Fatal("no time-out")
+				}
+				<-r.engine.Closed()
+				r.wire.Rearm(300*time.Millisecond, 3*time.Second)
+				r.engine = at.New(r.wire, at.WithTimeout(-1))
+				if c.busy {
+					if info, err := r.engine.Command("+CSQ"); err != nil || !slices.Equal(info, []string{"+CSQ: 7,0"}) {
+						t.Errorf("got %q, %v", info, err)
+					}
+				} else {
+					r.say(c.says, 0)
+				}
+				synctest.Wait()
+				if !slices.Equal(r.late, c.want) || slices.Contains(r.signs, Late) != (c.want != nil) {
+					t.Errorf("late %q, signs %v", r.late, r.signs)
+				}
+			})
+		})
+	}
+}
