@@ -29,6 +29,10 @@ type PoolConfig struct {
 	Timeouts Timeouts
 	// Cards are the operator's settings for single SIMs.
 	Cards []Card
+	// Profiles are the operator's own; they go over the driver's.
+	Profiles []Profile
+	// PINs remembers over a restart which PINs were tried; nil: nothing does.
+	PINs PINMemory
 	// OnReport and OnInbound are given delivery reports and messages: those
 	// of one modem in order and one at a time, those of different modems at
 	// the same time. They may block, and return nil when what they were given
