@@ -146,7 +146,8 @@ func (r Report) Outcome() Outcome {
 
 // Inbound is a received SMS: SMS-DELIVER, TS 23.040 9.2.2.1.
 type Inbound struct {
-	IMSI string
+	// Modem is the name of the modem that received it.
+	Modem, IMSI string
 	// From is the originating address: "+" and digits, digits, or letters.
 	From string
 	// Text is that of this part alone, "" where it has none or none that can

@@ -331,10 +331,10 @@ func (b *Book) Dated(tx storage.Tx, retention time.Duration) (bool, error) {
 // within storage.MaxKeys.
 const dropPage = 6
 
-// Drop deletes some messages that were kept for the retention, and returns how
-// many; 0 means that none is left.
-func (b *Book) Drop(tx storage.Tx, retention time.Duration) (int, error) {
-	rows, err := b.dated(tx, retention, dropPage)
+// Drop deletes up to limit messages that were kept for the retention, or as
+// many as fit one transaction, and returns how many.
+func (b *Book) Drop(tx storage.Tx, retention time.Duration, limit int) (int, error) {
+	rows, err := b.dated(tx, retention, min(limit, dropPage))
 	if err != nil {
 		return 0, err
 	}

@@ -236,7 +236,7 @@ func TestRetention(t *testing.T) {
 		for {
 			n := 0
 			d.must(d.store.Update(t.Context(), func(tx storage.Tx) (err error) {
-				n, err = d.Drop(tx, retention)
+				n, err = d.Drop(tx, retention, 64)
 				return err
 			}))
 			if total += n; n == 0 {
