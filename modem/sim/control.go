@@ -18,6 +18,8 @@ const controlHelp = `commands, with modems counted from 0:
   in N NUMBER TEXT          send it a message from NUMBER
   network N on|off|STAT     register it, lose the network, or <stat> of AT+CREG
   sim N in|out              put the SIM in, take it out
+  ussd N KEY = VALUE, …     answer a USSD code, as in a script: ussd 0 code = "*100#", text = "12.34 EUR";
+                            without a code: the network says so now
   fault [KEY = VALUE, …]    add a fault, as in a script: fault on = "payload", do = "hang", for = "90s"
   clear N                   forget the faults of modem N
   violations                what clients did against the protocol
@@ -110,6 +112,16 @@ func (m *Modem) command(verb, rest string) error {
 			return errors.New("sim: sim N in|out")
 		}
 		m.SetSIMPresent(rest == "in")
+	case "ussd":
+		u, err := ParseUSSD(rest)
+		switch {
+		case err != nil:
+			return err
+		case u.Code == "":
+			return m.PushUSSD(u)
+		default:
+			return m.AddUSSD(u)
+		}
 	case "clear":
 		m.ClearFaults()
 	default:

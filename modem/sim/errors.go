@@ -10,7 +10,10 @@ const (
 	cmeSIMPIN            = 11
 	cmeSIMPUK            = 12
 	cmeSIMFailure        = 13
+	cmeSIMBusy           = 14
 	cmeIncorrectPassword = 16
+	cmeNoNetwork         = 30
+	cmeParameters        = 50
 	cmeUnknown           = 100
 )
 
@@ -35,7 +38,8 @@ func cmeText(code int) string {
 	return map[int]string{
 		cmeNotAllowed: "operation not allowed", cmeNotSupported: "operation not supported",
 		cmeSIMNotInserted: "SIM not inserted", cmeSIMPIN: "SIM PIN required", cmeSIMPUK: "SIM PUK required",
-		cmeSIMFailure: "SIM failure", cmeIncorrectPassword: "incorrect password", cmeUnknown: "unknown",
+		cmeSIMFailure: "SIM failure", cmeIncorrectPassword: "incorrect password",
+		cmeSIMBusy: "SIM busy", cmeNoNetwork: "no network service", cmeParameters: "Incorrect parameters", cmeUnknown: "unknown",
 	}[code]
 }
 

@@ -17,6 +17,7 @@ type settings struct {
 	cmee                 int
 	cregMode             [len(domains)]int
 	cscs                 string
+	cusdMode             int
 	messageSettings
 }
 
@@ -47,7 +48,7 @@ func commandTable() map[string]handler {
 		"+GMI": (*Modem).identity, "+GMM": (*Modem).identity, "+GMR": (*Modem).identity, "+GSN": (*Modem).identity,
 		"+CIMI": (*Modem).identity, "+CCID": (*Modem).identity, "+ICCID": (*Modem).identity, "+CNUM": (*Modem).cnum,
 		"+CPIN": (*Modem).cpin, "+CFUN": (*Modem).cfun, "+CMEE": (*Modem).setCMEE, "+COPS": (*Modem).cops,
-		"+CSQ": (*Modem).csq, "+CSCS": (*Modem).setCSCS,
+		"+CSQ": (*Modem).csq, "+CSCS": (*Modem).setCSCS, "+CUSD": (*Modem).cusd,
 		"+CSMS": (*Modem).setCSMS, "+CMGF": (*Modem).setCMGF, "+CSCA": (*Modem).csca, "+CPMS": (*Modem).setCPMS,
 		"+CNMI": (*Modem).setCNMI, "+CMGS": (*Modem).cmgs, "+CMGR": (*Modem).cmgr, "+CMGD": (*Modem).cmgd,
 		"+CNMA": (*Modem).cnma, "+CMMS": (*Modem).setCMMS, "+CSMP": (*Modem).setCSMP, "+CSDH": (*Modem).setCSDH,

@@ -34,6 +34,9 @@ type ModemConfig struct {
 	PIN, PUK string
 	// FirstMR is the reference of the first message.
 	FirstMR byte
+	// USSD is what the network answers to codes; nil for a few that every
+	// network here knows.
+	USSD []USSD
 	// Faults are what goes wrong; those for other modems are left out.
 	Faults []Fault
 }
@@ -73,6 +76,7 @@ type Modem struct {
 	settings
 	sim      simCard
 	memories map[string]*memory
+	ussd     ussdSession
 
 	state   state
 	line    []byte // of the command under way
@@ -109,6 +113,11 @@ func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 	m.table = commandTable()
 	m.memories = config.Profile.newMemories()
 	m.sim = newSIM(config)
+	for _, u := range config.USSD {
+		if err := u.Validate(); err != nil {
+			return nil, err
+		}
+	}
 	for _, f := range config.Faults {
 		if err := m.addFault(f); err != nil {
 			return nil, err
@@ -337,6 +346,7 @@ func (m *Modem) boot() {
 	m.sim.removePIN()
 	m.smsReady, m.fullFunction = false, false
 	m.refuseUnacked()
+	m.ussd = ussdSession{round: m.ussd.round + 1}
 	m.unsent, m.sending, m.line = nil, nil, nil
 	m.reset()
 	m.network.config.Logger.Info("modem starts", "modem", m.index)

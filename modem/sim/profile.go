@@ -46,6 +46,9 @@ type Profile struct {
 	// FullMessage is the unsolicited line when a memory is full, with %s for
 	// its name; "" for none.
 	FullMessage string
+	// USSDPacked: AT+CUSD takes and gives septets of the default alphabet
+	// packed and in hexadecimal, and refuses a code in plain text.
+	USSDPacked bool
 	// Registration is <stat> of AT+CREG, +CGREG, +CEREG and +C5GREG after a
 	// start; -1 where the modem does not know the command.
 	Registration [4]int
@@ -134,6 +137,7 @@ func Huawei() Profile {
 	p.Vanishes = true
 	p.CNMI = [5]string{"0-2", "0-3", "0,2", "0-2", "0,1"}
 	p.FirstIndex = 0
+	p.USSDPacked = true
 	p.FullMessage = `^SMMEMFULL: "%s"`
 	p.Memories = []Memory{{"SM", 20}, {"ME", 20}}
 	p.Registration = [4]int{1, 1, -1, -1}
@@ -191,6 +195,9 @@ func (c *ModemConfig) fill(index int) {
 		if *field == "" {
 			*field = value
 		}
+	}
+	if c.USSD == nil {
+		c.USSD = defaultUSSD()
 	}
 	if c.SMSC == "none" {
 		c.SMSC = ""

@@ -106,9 +106,11 @@ func (c Config) modem() (ModemConfig, error) {
 	if c.ScriptPath == "" {
 		return modem, nil
 	}
-	if modem.Faults, err = LoadScript(c.ScriptPath); err != nil {
+	script, err := LoadScript(c.ScriptPath)
+	if err != nil {
 		return modem, err
 	}
+	modem.Faults, modem.USSD = script.Faults, script.USSD
 	for _, f := range modem.Faults {
 		if f.Modem != nil && (*f.Modem < 0 || *f.Modem >= c.Modems) {
 			return modem, fmt.Errorf("%s: sim: a fault is for modem %d, and there are %d, from 0", c.ScriptPath, *f.Modem, c.Modems)

@@ -12,51 +12,79 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// LoadScript reads the faults in a TOML file; example.toml shows every key.
-// Errors name the file and, where known, the line; unknown keys are errors.
-func LoadScript(path string) ([]Fault, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("sim: script: %w", err)
-	}
-	faults, err := ParseScript(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return faults, nil
+// Script is what is to happen: faults, and what the network answers to USSD
+// codes.
+type Script struct {
+	Faults []Fault
+	USSD   []USSD
 }
 
-// ParseScript reads the faults in TOML.
-func ParseScript(text []byte) ([]Fault, error) {
-	var script struct {
+// LoadScript reads a TOML file; example.toml shows every key. Errors name the
+// file and, where known, the line; unknown keys are errors.
+func LoadScript(path string) (Script, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Script{}, fmt.Errorf("sim: script: %w", err)
+	}
+	script, err := ParseScript(text)
+	if err != nil {
+		return Script{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return script, nil
+}
+
+// ParseScript reads a script in TOML.
+func ParseScript(text []byte) (Script, error) {
+	var tables struct {
 		Fault []faultTable `toml:"fault"`
+		USSD  []ussdTable  `toml:"ussd"`
 	}
 	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	if err := decoder.Decode(&script); err != nil {
-		return nil, located(err)
+	if err := decoder.Decode(&tables); err != nil {
+		return Script{}, located(err)
 	}
-	var faults []Fault
-	for i, table := range script.Fault {
+	var script Script
+	for i, table := range tables.Fault {
 		f, err := table.fault()
 		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", tableLine(text, i), err)
+			return Script{}, fmt.Errorf("line %d: %w", tableLine(text, "fault", i), err)
 		}
-		faults = append(faults, f)
+		script.Faults = append(script.Faults, f)
 	}
-	return faults, nil
+	for i, table := range tables.USSD {
+		u := table.ussd()
+		if err := u.Validate(); err != nil {
+			return Script{}, fmt.Errorf("line %d: %w", tableLine(text, "ussd", i), err)
+		}
+		script.USSD = append(script.USSD, u)
+	}
+	return script, nil
 }
 
 // ParseFault reads one fault as the inside of an inline table:
 // on = "payload", do = "hang", for = "90s".
 func ParseFault(inline string) (Fault, error) {
-	faults, err := ParseScript([]byte("fault = [{" + inline + "}]"))
+	script, err := ParseScript([]byte("fault = [{" + inline + "}]"))
 	switch {
 	case err != nil:
 		return Fault{}, err
-	case len(faults) != 1:
+	case len(script.Faults) != 1 || len(script.USSD) != 0:
 		return Fault{}, errors.New("sim: one fault is wanted")
 	}
-	return faults[0], nil
+	return script.Faults[0], nil
+}
+
+// ParseUSSD reads one answer to a USSD code likewise: code = "*100#",
+// text = "12.34 EUR".
+func ParseUSSD(inline string) (USSD, error) {
+	script, err := ParseScript([]byte("ussd = [{" + inline + "}]"))
+	switch {
+	case err != nil:
+		return USSD{}, err
+	case len(script.USSD) != 1 || len(script.Faults) != 0:
+		return USSD{}, errors.New("sim: one USSD answer is wanted")
+	}
+	return script.USSD[0], nil
 }
 
 // located puts the line in front of what the decoder has to say.
@@ -75,10 +103,10 @@ func located(err error) error {
 	return fmt.Errorf("sim: script: %w", err)
 }
 
-// tableLine is the line of the [[fault]] with the given index, from 1.
-func tableLine(text []byte, index int) int {
+// tableLine is the line of the [[name]] with the given index, from 1.
+func tableLine(text []byte, name string, index int) int {
 	for i, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(strings.ReplaceAll(line, " ", ""), "[[fault]]") {
+		if strings.HasPrefix(strings.ReplaceAll(line, " ", ""), "[["+name+"]]") {
 			if index == 0 {
 				return i + 1
 			}
@@ -122,6 +150,26 @@ func (t faultTable) fault() (Fault, error) {
 		f.Codes = append(f.Codes, byte(code))
 	}
 	return f, f.Validate()
+}
+
+// ussdTable is a USSD as TOML writes it.
+type ussdTable struct {
+	Code   string      `toml:"code"`
+	Text   string      `toml:"text"`
+	DCS    int         `toml:"dcs"`
+	M      int         `toml:"m"`
+	After  duration    `toml:"after"`
+	Early  bool        `toml:"early"`
+	Silent bool        `toml:"silent"`
+	Menu   []ussdTable `toml:"menu"`
+}
+
+func (t ussdTable) ussd() USSD {
+	u := USSD{Code: t.Code, Text: t.Text, DCS: t.DCS, M: t.M, After: time.Duration(t.After), Early: t.Early, Silent: t.Silent}
+	for _, choice := range t.Menu {
+		u.Menu = append(u.Menu, choice.ussd())
+	}
+	return u
 }
 
 // duration reads 90s, 250ms, 1m30s.

@@ -10,9 +10,13 @@ import (
 
 // TestExample: the example shows every action and every point.
 func TestExample(t *testing.T) {
-	faults, err := LoadScript("example.toml")
+	script, err := LoadScript("example.toml")
 	if err != nil {
 		t.Fatal(err)
+	}
+	faults := script.Faults
+	if menu := script.USSD[2].Menu; len(script.USSD) != 3 || script.USSD[0].After != 2*time.Second || menu[1].Menu[0].Code != "1" {
+		t.Errorf("%+v", script.USSD)
 	}
 	actions, points := map[Action]bool{}, map[Point]bool{}
 	for _, f := range faults {
@@ -55,6 +59,9 @@ func TestScriptErrors(t *testing.T) {
 		{"[[fault]]\non = \"command\"\nmatch = \"(\"\ndo = \"mute\"\n", "line 3: "},
 		{"[[fault]]\non = \"report\"\ndo = \"report-status\"\ncodes = [256]\n", "line 1: "},
 		{"[[fault]\n", "line 1: "},
+		{"\n[[ussd]]\ncode = \"1\"\ntext = \"Ж\"\n", "line 2: sim: ussd: the text"},
+		{"[[ussd]]\nmenu = [{text = \"x\"}]\n", "line 1: sim: ussd: a choice"},
+		{"[[ussd]]\ndcs = 255\nm = 6\n", "line 1: "},
 	} {
 		if _, err := ParseScript([]byte(c.script)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %s", c.script, err, c.want)
