@@ -109,7 +109,7 @@ type Pool struct {
 // NewPool checks the configuration. Run starts the work.
 func NewPool(cfg PoolConfig) (*Pool, error) {
 	if cfg.Opener == nil {
-		cfg.Opener = Devices{}
+		cfg.Opener = Ports{}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -155,7 +155,7 @@ func splitPort(entry string) (name, path string) {
 	return "", entry
 }
 
-func isGlob(path string) bool { return strings.ContainsAny(path, "*?[") }
+func isGlob(path string) bool { return !IsRemote(path) && strings.ContainsAny(path, "*?[") }
 
 // Ready gives each line once, when it has just been prepared.
 func (p *Pool) Ready() <-chan *Line { return p.ready }

@@ -98,7 +98,7 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 		log.Warn("the environment names no flag of serve", "variable", name)
 	}
 
-	d, err := startDaemon(ctx, config, modem.Devices{}, log)
+	d, err := startDaemon(ctx, config, modem.Ports{}, log)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return nil // told to stop before it had started
