@@ -5,18 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"unicode/utf16"
 
-	"github.com/warthog618/sms"
 	"github.com/warthog618/sms/encoding/gsm7"
-	"github.com/warthog618/sms/encoding/pdumode"
 	"github.com/warthog618/sms/encoding/tpdu"
 )
-
-// codec guards the PDU codec, which makes its character tables at first use, in
-// variables of its own that it does not guard.
-var codec sync.Mutex
 
 // errEncode: the Submission can't be one SMS-SUBMIT. The text says what is
 // wrong with it and nothing of what is in it.
@@ -89,77 +82,4 @@ func setText(t *tpdu.TPDU, text string) error {
 	t.DCS = tpdu.DcsUCS2Data
 	t.UD = ud
 	return nil
-}
-
-// maxPDU bounds what is decoded: an SMSC address and the longest TPDU.
-const maxPDU = 12 + 255
-
-// decodeTPDU takes the TPDU out of the hex form that modems give in PDU mode.
-// octets is its length by the header line, 0 if that is unknown: with it the
-// TPDU is found whether or not the modem puts a service centre address first.
-func decodeTPDU(body string, octets int) ([]byte, error) {
-	raw, err := hex.DecodeString(body)
-	if err != nil || len(raw) > maxPDU {
-		return nil, errors.New("modem: not a PDU")
-	}
-	if octets > 0 && len(raw) >= octets && (len(raw) == octets || len(raw) == octets+1+int(raw[0])) {
-		return raw[len(raw)-octets:], nil
-	}
-	p, err := pdumode.UnmarshalBinary(raw)
-	if err != nil {
-		return nil, errors.New("modem: not a PDU")
-	}
-	return p.TPDU, nil
-}
-
-// isStatusReport tells an SMS-STATUS-REPORT from an SMS-DELIVER by TP-MTI.
-func isStatusReport(raw []byte) bool { return len(raw) > 0 && raw[0]&0x03 == 0x02 }
-
-// decodeReport reads an SMS-STATUS-REPORT, TS 23.040 9.2.2.3. Time stamps that
-// are no time are left zero, and what follows TP-ST is not looked at: neither
-// may cost a report.
-func decodeReport(raw []byte) (Report, error) {
-	short := errors.New("modem: status report too short")
-	if len(raw) < 2 {
-		return Report{}, short
-	}
-	codec.Lock()
-	defer codec.Unlock()
-	r := Report{MR: raw[1]}
-	var ra tpdu.Address
-	n, err := ra.UnmarshalBinary(raw[2:])
-	if err != nil {
-		return Report{}, errors.New("modem: status report without recipient")
-	}
-	rest := raw[2+n:]
-	if len(rest) < 15 {
-		return Report{}, short
-	}
-	r.Recipient = ra.Addr
-	r.Status = rest[14]
-	var scts, discharge tpdu.Timestamp
-	if scts.UnmarshalBinary(rest[:7]) == nil {
-		r.SCTS = scts.UTC()
-	}
-	if discharge.UnmarshalBinary(rest[7:14]) == nil {
-		r.Discharge = discharge.UTC()
-	}
-	return r, nil
-}
-
-// decodeDeliver reads an SMS-DELIVER, TS 23.040 9.2.2.1. What can't be decoded
-// is handed on with its PDU alone.
-func decodeDeliver(raw []byte) Inbound {
-	in := Inbound{PDU: raw}
-	codec.Lock()
-	defer codec.Unlock()
-	t, err := sms.Unmarshal(raw, sms.AsMT)
-	if err != nil || t.SmsType() != tpdu.SmsDeliver {
-		return in
-	}
-	in.From, in.SCTS = t.OA.Number(), t.SCTS.UTC()
-	if text, err := sms.Decode([]*tpdu.TPDU{t}); err == nil {
-		in.Text = strings.ToValidUTF8(string(text), "\uFFFD")
-	}
-	return in
 }
