@@ -3,12 +3,8 @@ package modem
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -115,46 +111,4 @@ func setUp(fd int) error {
 		return err
 	}
 	return unix.IoctlSetInt(fd, unix.TIOCEXCL, 0)
-}
-
-// explain says what an error of open means and what helps.
-func explain(path string, err error) error {
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no %s: is the modem plugged in? (%w)", path, err)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("no permission to open %s: add the daemon's user to the group that owns it, usually dialout (%w)", path, err)
-	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EWOULDBLOCK):
-		return fmt.Errorf("%s is in use by %s (%w)", path, holder(path), err)
-	case errors.Is(err, syscall.ENOTTY), errors.Is(err, syscall.EINVAL):
-		return fmt.Errorf("%s is not a serial port (%w)", path, err)
-	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENXIO), errors.Is(err, syscall.ENODEV):
-		return fmt.Errorf("there is no device behind %s now (%w)", path, err)
-	}
-	return fmt.Errorf("can't open %s: %w", path, err)
-}
-
-// holder names the process that has path open, as far as /proc tells.
-func holder(path string) string {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return "another process"
-	}
-	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*")
-	for _, fd := range fds {
-		if target, err := os.Readlink(fd); err != nil || target != real {
-			continue
-		}
-		pid := strings.Split(fd, "/")[2]
-		if pid == strconv.Itoa(os.Getpid()) {
-			return "this daemon itself under another path"
-		}
-		comm, _ := os.ReadFile("/proc/" + pid + "/comm")
-		name := strings.TrimSpace(string(comm))
-		if name == "ModemManager" {
-			return "ModemManager: tell it to ignore the device (udev: ENV{ID_MM_DEVICE_IGNORE}=\"1\")"
-		}
-		return fmt.Sprintf("%s (process %s)", name, pid)
-	}
-	return "another process"
 }
