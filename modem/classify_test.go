@@ -63,7 +63,7 @@ func TestClassify(t *testing.T) {
 		{"SIM before Ctrl-Z", nil, at.CMSError("310"), unwritten, SIM, "cms-310", 0, false},
 		{"reference of another before Ctrl-Z", []string{"+CMGS: 9"}, nil, unwritten, Temporary, "no-reference", 0, false},
 	} {
-		r, sound := classify("Quectel", c.info, c.err, c.flight)
+		r, sound := classify(noVendor, c.info, c.err, c.flight)
 		if r.Class != c.class || r.Cause != c.cause || r.MR != c.mr || sound != c.sound {
 			t.Errorf("%s: got %s, %q, MR %d, sound %v", c.name, r.Class, r.Cause, r.MR, sound)
 		}
@@ -71,13 +71,17 @@ func TestClassify(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, r)
 		}
 	}
-	if r, _ := classify("SIEMENS", nil, at.CMSError("514"), flight(0)); r.Class != Ours {
+	if r, _ := classify(siemens, nil, at.CMSError("514"), flight(0)); r.Class != Ours {
 		t.Errorf("Siemens 514 is %s", r.Class)
 	}
-	if r, _ := classify("", nil, at.CMSError("38"), flight(0)); !r.OtherSIM || r.CMS != 38 || r.CME != -1 {
+	if r, _ := classify(noVendor, nil, at.CMSError("38"), flight(0)); !r.OtherSIM || r.CMS != 38 || r.CME != -1 {
 		t.Errorf("%+v", r)
 	}
-	if r, _ := classify("", nil, at.CMSError("42"), flight(0)); r.Soon != 2*time.Second {
+	if r, _ := classify(noVendor, nil, at.CMSError("42"), flight(0)); r.Soon != 2*time.Second {
 		t.Errorf("%+v", r)
 	}
 }
+
+func noVendor(int) (Class, bool) { return "", false }
+
+func siemens(n int) (Class, bool) { return Ours, n > 512 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,6 +30,15 @@ type restOrder struct {
 
 func newLine(s *session, w *worker) *Line {
 	return &Line{session: s, name: w.name(), id: s.identity(), worker: w, closed: make(chan struct{})}
+}
+
+// vendor is what the modem's maker means by errors of its own.
+func (l *Line) vendor(n int) (Class, bool) {
+	maker := strings.ToLower(l.id.manufacturer)
+	if strings.Contains(maker, "siemens") || strings.Contains(maker, "cinterion") {
+		return Ours, n > 512 // MC35i, TC35i: 513 and above tell of wrong parameters
+	}
+	return "", false
 }
 
 // Name is the modem's name, IMEI and IMSI its identity and its SIM's; both
@@ -57,6 +67,9 @@ var (
 	errParked = errors.New("modem: parked")
 	// errOwed: a message timed out, and its answer may still come.
 	errOwed = errors.New("modem: the answer to a message is still owed")
+	// errSick: the modem answers commands, but the network never answers its
+	// messages.
+	errSick = errors.New("modem: the network does not answer its messages")
 )
 
 func (l *Line) close(why error) {
@@ -68,13 +81,9 @@ func (l *Line) close(why error) {
 
 // Submit sends one SMS and says what became of it; messages of one line go
 // one after the other. If ctx ends before the payload is written the message
-// is not sent; after that its answer is waited for, for 180 s at most.
+// is not sent; after that its answer is waited for, for 180 s at most. A
+// refusal whose cause the modem can be rid of is followed by one more try.
 func (l *Line) Submit(ctx context.Context, sub Submission) Result {
-	pdu, octets, err := encodeSubmit(sub)
-	if err != nil {
-		l.session.log.Error("a message has no encoding", "error", err)
-		return unsent(Ours, "encode")
-	}
 	leave, err := l.session.take(ctx)
 	if err != nil {
 		return unsent(Temporary, "canceled")
@@ -90,12 +99,15 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		return unsent(Temporary, "closed")
 	}
 	l.worker.setState(Sending, "")
-	r, sound := l.submit(ctx, pdu, octets)
-	if sound {
-		l.worker.setState(Ready, "")
-		return r
+	r, sound := l.submit(ctx, sub)
+	if sound && l.mend(ctx, &sub, r) {
+		r, sound = l.submit(ctx, sub)
 	}
 	switch {
+	case l.sick(r):
+		l.close(errSick)
+	case sound && !r.ownTrouble():
+		l.worker.setState(Ready, "")
 	case r.Cause == "eof" || r.Cause == "write":
 		l.close(errGone)
 	case r.Cause == "timeout":
@@ -106,12 +118,20 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	return r
 }
 
-func (l *Line) submit(ctx context.Context, pdu string, octets int) (Result, bool) {
+// submit writes one message; sound tells whether the next may follow at once.
+// The caller has the turn.
+func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool) {
 	s := l.session
+	pdu, octets, err := encodeSubmit(sub)
+	if err != nil {
+		s.log.Error("a message has no encoding", "error", err)
+		return unsent(Ours, "encode"), true
+	}
 	if ctx.Err() != nil {
 		return unsent(Temporary, "canceled"), true
 	}
 	s.wire.Permit()
+	s.owing.begin()
 	aborted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		s.wire.Abort()
@@ -125,7 +145,42 @@ func (l *Line) submit(ctx context.Context, pdu string, octets int) (Result, bool
 	s.mu.Lock()
 	s.used = f.Ended
 	s.mu.Unlock()
-	return classify(l.id.manufacturer, info, err, f)
+	r, sound = classify(l.vendor, info, err, f)
+	if r.Class == Ambiguous && s.wire.Err() == nil && r.Cause != "reboot" {
+		until := r.Ended.Add(l.worker.pool.cfg.Timeouts.Owed)
+		r = s.owing.settle(r, l.vendor, sub.Late, until, s.wire.Gone())
+	}
+	return r, sound
+}
+
+// mend tells whether the modem may take the message after all, now that it was
+// rid of what it refused it for. The caller has the turn.
+func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
+	switch r.CMS {
+	case 198, 199:
+		sub.withoutVP = true
+		return true
+	}
+	return false
+}
+
+// tooManyUnanswered is how many messages in a row a modem may send without a
+// word of the network before it is taken to be sick.
+const tooManyUnanswered = 3
+
+// sick counts the messages of which the network said nothing, and tells
+// whether they are too many. What was given back, refused by the modem itself
+// or lost with the port counts neither way.
+func (l *Line) sick(r Result) bool {
+	s := l.session
+	switch {
+	case r.Class == Accepted, r.CMS > 0 && r.CMS < 256:
+		s.unanswered = 0
+	case r.Cause == "eof", r.Cause == "write":
+	case r.Class == Ambiguous, r.Cause == "no-prompt", r.Cause == "error", r.Cause == "reboot":
+		s.unanswered++
+	}
+	return s.unanswered >= tooManyUnanswered
 }
 
 // unsent is the Result of a message of which no octet was written.

@@ -38,6 +38,9 @@ type Submission struct {
 	// answer came after all and can be nobody else's; nil: nobody wants to
 	// know. It must not block.
 	Late func(Result)
+
+	// withoutVP leaves TP-VP out, for a service centre that refuses it.
+	withoutVP bool
 }
 
 // String keeps numbers and texts out of logs.
@@ -70,8 +73,10 @@ const (
 // Result is what became of one Submission.
 type Result struct {
 	Class Class
-	// MR is TP-MR, the message reference of an accepted message.
-	MR byte
+	// MR is TP-MR, the message reference of an accepted message, unless NoMR
+	// says that it is not known: the network had the message already.
+	MR   byte
+	NoMR bool
 	// Cause is short and stable: "cms-500", "cme-14", "no-prompt",
 	// "timeout", "eof", "reboot", "error", "no-reference", "write" (the port
 	// took it not), "canceled" (by the context), "closed" (the line was),
@@ -80,7 +85,8 @@ type Result struct {
 	// CMS and CME are the error numbers, -1 where there was none.
 	CMS, CME int
 	// OtherSIM: the cause may lie with this SIM or with the destination, so
-	// one try by another SIM is worth it (RP causes 27 and 38).
+	// one try by another SIM is worth it (RP causes 27 and 38, and all that
+	// ended before Ctrl-Z).
 	OtherSIM bool
 	// Soon is the wait that the cause itself suggests before the next try;
 	// 0 where the caller's own backoff fits.

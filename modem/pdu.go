@@ -44,12 +44,16 @@ func encodeSubmit(s Submission) (pdu string, octets int, err error) {
 	}
 	// tpdu turns durations into the next longer step, so the octet is put in
 	// by hand: a value whose octet is 0 is encoded, then overwritten.
-	t.SetVP(tpdu.ValidityPeriod{Format: tpdu.VpfRelative})
+	if !s.withoutVP {
+		t.SetVP(tpdu.ValidityPeriod{Format: tpdu.VpfRelative})
+	}
 	raw, err := t.MarshalBinary()
 	if err != nil {
 		return "", 0, fmt.Errorf("%w: the recipient or text has no encoding", errEncode)
 	}
-	raw[validityOffset(s.To)] = s.Validity
+	if !s.withoutVP {
+		raw[validityOffset(s.To)] = s.Validity
+	}
 	return "00" + strings.ToUpper(hex.EncodeToString(raw)), len(raw), nil
 }
 

@@ -39,9 +39,11 @@ type session struct {
 	wire     *wire.Wire
 	incoming *incoming
 	turn     chan struct{} // holds one token; taken by whoever uses the engine
+	owing    *owing        // the message whose answer may come late
 
 	// Owned by the holder of the turn.
-	engine    *at.AT
+	engine     *at.AT
+	unanswered int // messages in a row that the network said nothing of
 	silent    silences // commands, by what ask met
 	unordered silences // queries, by what inOrder met
 	memory    string   // what +CPMS was last set to, "" if never
@@ -83,6 +85,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		times:    times,
 		incoming: in,
 		turn:     make(chan struct{}, 1),
+		owing:    newOwing(),
 		silent:   make(silences),
 		signed:   make(chan struct{}, 1),
 		known:    make(chan struct{}),
@@ -93,6 +96,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 	s.wire = wire.New(port, wire.Options{
 		OnURC:          s.onURC,
 		OnSign:         s.onSign,
+		OnLate:         s.owing.heard,
 		PromptTimeout:  times.Prompt,
 		FinalTimeout:   times.Final,
 		SettledTimeout: times.Settled,
@@ -179,6 +183,9 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 		return nil, errSuspect
 	case err == nil || answered(err):
 		return info, err
+	}
+	if cmd != "" { // AT alone is never refused by +CMS ERROR
+		s.owing.muddle()
 	}
 	return nil, errMute
 }

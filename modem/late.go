@@ -1,0 +1,124 @@
+package modem
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/warthog618/modem/at"
+
+	"smsotpd/modem/wire"
+)
+
+// lateGrace is how long a doubt that the modem itself left (an error that
+// proves nothing, OK without a reference) waits for its answer: some give
+// +CMGS only after OK or CMS 500. It also keeps that answer from the next
+// message.
+const lateGrace = time.Second
+
+// owing is the newest message of a session, while its answer may come after
+// its command was over. Nothing is credited to it that can be another's: the
+// next message ends it, and a refusal counts only while no other command has
+// gone unanswered that may be refused the same way.
+type owing struct {
+	came chan struct{} // holds a token once an answer may have come
+
+	mu sync.Mutex
+	// Guarded by mu.
+	answer  string       // the newest that came since ended, "" if none did
+	heardAt time.Time    // when it did
+	muddled bool         // a refusal can be another command's
+	doubt   Result       // what the message came to
+	tell    func(Result) // its Submission.Late; nil: nobody waits
+	until   time.Time    // until when it is told
+	vendor  vendorClass
+}
+
+func newOwing() *owing { return &owing{came: make(chan struct{}, 1)} }
+
+// begin forgets the message before: another one begins.
+func (o *owing) begin() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.answer, o.tell, o.muddled = "", nil, false
+	select {
+	case <-o.came:
+	default:
+	}
+}
+
+// muddle notes that a command went unanswered, whose refusal may still come.
+func (o *owing) muddle() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.muddled = true
+}
+
+// heard takes in what the wire calls late. It runs in its reading goroutine.
+func (o *owing) heard(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.muddled && !strings.HasPrefix(line, "+CMGS") {
+		return
+	}
+	if o.tell != nil {
+		if r, ok := o.result(line); ok && time.Now().Before(o.until) {
+			tell := o.tell
+			o.tell = nil
+			tell(r)
+		}
+		return
+	}
+	o.answer, o.heardAt = line, time.Now()
+	select {
+	case o.came <- struct{}{}:
+	default:
+	}
+}
+
+// result is what the late answer makes of the doubt; ok is false if it proves
+// no more than is known.
+func (o *owing) result(line string) (r Result, ok bool) {
+	f := wire.Flight{
+		Committed: o.doubt.Committed, Began: o.doubt.Began, CommittedAt: o.doubt.CommittedAt, Ended: time.Now(),
+	}
+	if number, refused := strings.CutPrefix(line, "+CMS ERROR: "); refused {
+		r, _ = classify(o.vendor, nil, at.CMSError(number), f)
+	} else {
+		r, _ = classify(o.vendor, []string{line}, nil, f)
+	}
+	return r, r.Class != Ambiguous
+}
+
+// settle waits for the answer of a message in doubt for a moment, and arranges
+// for it to be told later where it does not come.
+func (o *owing) settle(doubt Result, vendor vendorClass, tell func(Result), until time.Time, gone <-chan struct{}) Result {
+	o.mu.Lock()
+	o.doubt, o.vendor = doubt, vendor
+	o.mu.Unlock()
+	grace := time.NewTimer(lateGrace)
+	defer grace.Stop()
+	for waiting := doubt.Cause != "timeout"; ; {
+		o.mu.Lock()
+		if o.answer != "" && !o.heardAt.Before(doubt.Ended) {
+			if r, ok := o.result(o.answer); ok {
+				o.mu.Unlock()
+				return r
+			}
+		}
+		o.answer = ""
+		if !waiting {
+			o.tell, o.until = tell, until
+			o.mu.Unlock()
+			return doubt
+		}
+		o.mu.Unlock()
+		select {
+		case <-o.came:
+		case <-grace.C:
+			waiting = false
+		case <-gone:
+			waiting = false
+		}
+	}
+}
