@@ -1,0 +1,321 @@
+package modem
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/warthog618/modem/at"
+)
+
+// card asks for the SIM's state and identity.
+func (x *examiner) card() {
+	x.SIM = x.simState()
+	x.ICCID = x.iccid()
+	switch x.SIM {
+	case SIMPIN, SIMPUK:
+		x.tries()
+		return
+	case SIMReady, SIMUnknown:
+	case SIMAbsent, SIMBusy, SIMFailure, SIMLocked:
+		return
+	}
+	_ = x.quick("+CMEE=1") // not before the PIN: M6280 and its kin take it amiss
+	info, err := x.query("+CIMI", limitSIM)
+	if err == nil {
+		x.IMSI = digits(info, 6, 15)
+	}
+	x.tries()
+}
+
+// simState asks AT+CPIN?, again where the SIM is busy.
+func (x *examiner) simState() SIMState {
+	state := SIMUnknown
+	for range simPatience {
+		info, err := x.query("+CPIN?", limitSIM)
+		if errors.Is(err, at.ErrError) { // ask for the number behind it
+			_ = x.quick("+CMEE=1")
+			info, err = x.query("+CPIN?", limitSIM)
+		}
+		if state = simStateOf(info, err); state != SIMBusy || x.dead {
+			return state
+		}
+		if x.session.pause(x.ctx, x.session.times.Poll) != nil {
+			return state
+		}
+	}
+	return state
+}
+
+// simStateOf reads the answer to AT+CPIN?: 27.007 8.3 and 9.2.1.
+func simStateOf(info []string, err error) SIMState {
+	var cme at.CMEError
+	var cms at.CMSError
+	number := -1
+	switch {
+	case errors.As(err, &cme):
+		number = errorNumber(string(cme), cmeTexts)
+	case errors.As(err, &cms):
+		number = errorNumber(string(cms), cmsTexts)
+	}
+	switch number {
+	case 10, 310:
+		return SIMAbsent
+	case 11, 311:
+		return SIMPIN
+	case 12, 316:
+		return SIMPUK
+	case 13, 15, 313, 315:
+		return SIMFailure
+	case 14, 314, 515:
+		return SIMBusy
+	case 5, 6, 7, 16, 40, 41, 42, 43, 44, 45, 46, 47:
+		return SIMLocked
+	}
+	lock, told := answer(info, "+CPIN")
+	lock = strings.Trim(lock, `"`)
+	switch {
+	case err != nil || !told:
+		return SIMUnknown
+	case strings.HasPrefix(lock, "READY"):
+		return SIMReady
+	case strings.HasPrefix(lock, "SIM PIN2"), strings.HasPrefix(lock, "SIM PUK2"):
+		return SIMReady // PIN2 guards nothing that messages need
+	case strings.HasPrefix(lock, "SIM PIN"):
+		return SIMPIN
+	case strings.HasPrefix(lock, "SIM PUK"):
+		return SIMPUK
+	case strings.HasPrefix(lock, "NOT INSERTED"), strings.HasPrefix(lock, "NO SIM"), strings.HasPrefix(lock, "ABSENT"):
+		return SIMAbsent
+	case strings.HasPrefix(lock, "NOT READY"), lock == "":
+		return SIMBusy
+	}
+	return SIMLocked
+}
+
+func (x *examiner) iccid() string {
+	for _, cmd := range [...]string{"+CCID", "+ICCID", "+QCCID", "^ICCID?"} {
+		if id := digits(x.quick(cmd), 18, 20); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// tries asks how many tries for PIN and PUK are left.
+func (x *examiner) tries() {
+	for _, q := range triesQueries(x.profile) {
+		if pin, puk, ok := q.read(x.quick(q.cmd)); ok {
+			x.PINTries, x.PUKTries = pin, puk
+			return
+		}
+	}
+}
+
+// triesQuery is one of the commands that tell how many tries are left, and
+// which of the numbers in its answer are those of PIN and PUK; -1: none is.
+type triesQuery struct {
+	cmd, prefix string
+	pin, puk    int
+}
+
+func triesQueries(p Profile) []triesQuery {
+	all := []triesQuery{
+		{`+CPINR="SIM PIN"`, "+CPINR", 1, -1}, // 27.007 8.65
+		{"^CPIN?", "^CPIN", 3, 2},             // Huawei
+		{`+QPINC="SC"`, "+QPINC", 1, 2},       // Quectel
+		{"+SPIC", "+SPIC", 0, 1},              // SIMCom
+		{"+CPINC", "+CPINC", 0, 2},            // SIMCom, ZTE
+		{"#PCT", "#PCT", 0, -1},               // Telit
+	}
+	if p.PINTries == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(q triesQuery) bool {
+		return !strings.HasPrefix(strings.ToUpper(p.PINTries), "AT"+q.prefix)
+	})
+}
+
+func (q triesQuery) read(info []string) (pin, puk int, ok bool) {
+	said, ok := answer(info, q.prefix)
+	if !ok {
+		return -1, -1, false
+	}
+	f := fields(said)
+	number := func(i int) int {
+		if i < 0 || i >= len(f) {
+			return -1
+		}
+		n, err := strconv.Atoi(f[i])
+		if err != nil || n < 0 || n > 15 {
+			return -1
+		}
+		return n
+	}
+	pin, puk = number(q.pin), number(q.puk)
+	return pin, puk, pin >= 0
+}
+
+// network asks where the modem is registered and what it hears.
+func (x *examiner) network() {
+	for _, d := range [...]struct{ cmd, name string }{
+		{"+CREG", "circuit"}, {"+CGREG", "packet"}, {"+CEREG", "lte"}, {"+C5GREG", "5g"},
+	} {
+		info, err := x.query(d.cmd+"?", limitSIM)
+		if err != nil {
+			continue
+		}
+		if stat := parseRegistration(info, d.cmd); stat != regUnknown {
+			x.Registrations = append(x.Registrations, Registration{Domain: d.name, Stat: int(stat), Words: registrationWords(int(stat))})
+		}
+	}
+	x.signal()
+	if info, err := x.query("+COPS?", limitSIM); err == nil {
+		x.Operator, x.Technology = operatorName(info), technology(info)
+	}
+}
+
+// registrationWords is <stat> of 27.007 7.2 and 10.1.20.
+func registrationWords(stat int) string {
+	words := [...]string{
+		"not registered", "home", "searching", "denied", "out of coverage", "roaming",
+		"home, SMS only", "roaming, SMS only", "emergency calls only", "home", "roaming", "emergency calls only",
+	}
+	if stat < 0 || stat >= len(words) {
+		return "unknown"
+	}
+	return words[stat]
+}
+
+// signal asks AT+CSQ, and AT+CESQ of a modem that can't tell by it.
+func (x *examiner) signal() {
+	if x.SignalDBm = dBm(x.quick("+CSQ")); x.SignalDBm != 0 {
+		x.Bars = bars(x.SignalDBm, -70)
+		return
+	}
+	said, ok := answer(x.quick("+CESQ"), "+CESQ")
+	if !ok {
+		return
+	}
+	var v [6]int
+	for i, f := range fields(said)[:min(6, len(fields(said)))] {
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			return
+		}
+		v[i] = n
+	}
+	switch { // 27.007 8.69; 0 would be "less than" and is as good as nothing
+	case v[5] > 0 && v[5] <= 97: // RSRP, LTE
+		x.SignalDBm = v[5] - 141
+		x.Bars = bars(x.SignalDBm, -85)
+	case v[2] > 0 && v[2] <= 96: // RSCP, UMTS
+		x.SignalDBm = v[2] - 121
+		x.Bars = bars(x.SignalDBm, -75)
+	case v[0] > 0 && v[0] <= 63: // RXLEV, GSM
+		x.SignalDBm = v[0] - 111
+		x.Bars = bars(x.SignalDBm, -70)
+	}
+}
+
+// bars are five for a signal of best dBm and one fewer each 10 dB below.
+func bars(dBm, best int) int {
+	return max(0, min(5, 5-(best-dBm+9)/10))
+}
+
+// technology is <AcT> of +COPS?, "" if it is not told: 27.007 7.3.
+func technology(info []string) string {
+	s, _ := answer(info, "+COPS")
+	f := fields(s)
+	if len(f) < 4 {
+		return ""
+	}
+	switch f[3] {
+	case "0", "1", "3", "8":
+		return "GSM"
+	case "2", "4", "5", "6":
+		return "UMTS"
+	case "7", "9", "10", "13":
+		return "LTE"
+	case "11", "12":
+		return "5G"
+	}
+	return ""
+}
+
+// messages asks for what sending and reporting need.
+func (x *examiner) messages() {
+	x.serviceCentre()
+	x.PDUMode = x.pduMode()
+	if said, ok := answer(x.quick("+CNMI=?"), "+CNMI"); ok {
+		x.CNMI = said
+		x.Reports = reportRoute(said, x.profile)
+	}
+	said, _ := answer(x.quick("+CPMS?"), "+CPMS")
+	x.Stores = stores(said)
+}
+
+func (x *examiner) serviceCentre() {
+	info, err := x.query("+CSCA?", limitSIM)
+	if err != nil {
+		return
+	}
+	x.centre = true // OK without a line is an answer too
+	said, _ := answer(info, "+CSCA")
+	if f := fields(said); len(f) > 0 && strings.Trim(f[0], "+0") != "" {
+		x.SMSC = f[0]
+	}
+}
+
+// pduMode sets PDU mode where the modem is in text mode, and looks whether it
+// has taken it.
+func (x *examiner) pduMode() bool {
+	mode, told := answer(x.quick("+CMGF?"), "+CMGF")
+	if !told {
+		return true // it can't be asked; sending will show
+	}
+	if mode == "0" {
+		return true
+	}
+	if _, err := x.query("+CMGF=0", limitSIM); err != nil {
+		return false
+	}
+	mode, _ = answer(x.quick("+CMGF?"), "+CMGF")
+	return mode == "0"
+}
+
+// reportRoute is the best that a modem which advertises this can do.
+func reportRoute(advertised string, p Profile) ReportRoute {
+	sets := ranges(advertised)
+	if len(sets) < 4 {
+		return ReportsUnknown
+	}
+	offered := func(ds int) bool {
+		return sets[3][ds] && slices.ContainsFunc(indications(advertised), func(setting string) bool {
+			return strings.Split(setting, ",")[3] == strconv.Itoa(ds) && p.AllowsCNMI(setting)
+		})
+	}
+	switch {
+	case offered(1):
+		return ReportsDirect
+	case offered(2):
+		return ReportsStored
+	}
+	return ReportsNever
+}
+
+// stores reads <mem>,<used>,<total> three times over, each memory once.
+func stores(said string) []Store {
+	var all []Store
+	f := fields(said)
+	for i := 0; i+2 < len(f); i += 3 {
+		used, err1 := strconv.Atoi(f[i+1])
+		total, err2 := strconv.Atoi(f[i+2])
+		known := slices.ContainsFunc(all, func(s Store) bool { return s.Name == f[i] })
+		if err1 == nil && err2 == nil && !known && len(f[i]) <= 8 {
+			all = append(all, Store{Name: f[i], Used: used, Total: total})
+		}
+	}
+	return all
+}

@@ -1,0 +1,388 @@
+package modem_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"smsotpd/modem"
+	"smsotpd/modem/sim"
+	"smsotpd/modem/wire"
+)
+
+// plugged is the path of a simulated modem that has started.
+func plugged(t *testing.T, c sim.ModemConfig) (string, *sim.Modem) {
+	t.Helper()
+	n := sim.NewNetwork(sim.NetworkConfig{})
+	t.Cleanup(n.Close)
+	m, err := n.NewModem(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "modem")
+	if err := m.Open(link); err != nil {
+		t.Fatal(err)
+	}
+	return link, m
+}
+
+// profile is the generic one, changed.
+func profile(change func(*sim.Profile)) sim.ModemConfig {
+	p := sim.Generic()
+	p.Answers = map[string][]string{}
+	change(&p)
+	return sim.ModemConfig{Profile: p}
+}
+
+func answering(command string, lines ...string) sim.ModemConfig {
+	return profile(func(p *sim.Profile) { p.Answers[command] = lines })
+}
+
+// Each situation is found, told in a sentence, and its remedy names what to
+// do.
+func TestExamineFinds(t *testing.T) {
+	tests := []struct {
+		name   string
+		config sim.ModemConfig
+		code   modem.FindingCode
+		worst  modem.Severity
+		remedy string // in the remedy or its lines
+	}{
+		{"no SIM", answering("AT+CPIN?", "+CME ERROR: 10"), modem.FoundNoSIM, modem.Failing, "Put a SIM in"},
+		{"no SIM, without a number", answering("AT+CPIN?", "+CPIN: NOT INSERTED", "OK"), modem.FoundNoSIM, modem.Failing, "Put a SIM in"},
+		{"no SIM, in words", answering("AT+CPIN?", "+CME ERROR: SIM not inserted"), modem.FoundNoSIM, modem.Failing, "Put a SIM in"},
+		{"PIN", sim.ModemConfig{PIN: "1234"}, modem.FoundPIN, modem.Failing, `pin_file = "/etc/smsotpd/front.pin"`},
+		{"PUK", answering("AT+CPIN?", "+CPIN: SIM PUK", "OK"), modem.FoundPUK, modem.Failing, "PUK"},
+		{"PUK by its error", answering("AT+CPIN?", "+CME ERROR: 12"), modem.FoundPUK, modem.Failing, "PUK"},
+		{"a SIM lock", answering("AT+CPIN?", "+CPIN: PH-NET PIN", "OK"), modem.FoundSIMLocked, modem.Failing, "unlocks it"},
+		{"a broken SIM", answering("AT+CPIN?", "+CME ERROR: 13"), modem.FoundSIMFailure, modem.Failing, "contacts"},
+		{"one try left", profile(func(p *sim.Profile) {
+			p.Answers["AT+CPIN?"] = []string{"+CPIN: SIM PIN", "OK"}
+			p.Answers[`AT+CPINR="SIM PIN"`] = []string{"+CPINR: SIM PIN,1,3", "OK"}
+		}), modem.FoundPINTries, modem.Failing, "into a phone"},
+		{"two tries left, told by Huawei", profile(func(p *sim.Profile) {
+			p.Answers[`AT+CPINR="SIM PIN"`] = []string{"ERROR"}
+			p.Answers["AT^CPIN?"] = []string{"^CPIN: READY,,10,2,10,3", "OK"}
+		}), modem.FoundPINTries, modem.Warning, "PIN is right"},
+		{"searching", profile(func(p *sim.Profile) { p.Registration = [4]int{2, 2, 2, -1} }), modem.FoundUnregistered, modem.Failing, "wait a minute"},
+		{"no network to be heard", profile(func(p *sim.Profile) {
+			p.Registration = [4]int{0, 0, 0, -1}
+			p.Answers["AT+CSQ"] = []string{"+CSQ: 99,99", "OK"}
+		}), modem.FoundUnregistered, modem.Failing, "antenna"},
+		{"denied", profile(func(p *sim.Profile) { p.Registration = [4]int{3, 2, -1, -1} }), modem.FoundDenied, modem.Failing, "active"},
+		{"emergency calls only", profile(func(p *sim.Profile) { p.Registration = [4]int{8, 0, -1, -1} }), modem.FoundEmergency, modem.Failing, "active"},
+		{"no SMSC", sim.ModemConfig{SMSC: "none"}, modem.FoundNoSMSC, modem.Failing, `smsc = "+…"`},
+		{"no SMSC, only OK", answering("AT+CSCA?", "OK"), modem.FoundNoSMSC, modem.Failing, `smsc = "+…"`},
+		{"weak", answering("AT+CSQ", "+CSQ: 3,99", "OK"), modem.FoundWeakSignal, modem.Warning, "antenna"},
+		{"no reports", answering("AT+CNMI=?", "+CNMI: (0-2),(0-3),(0,2),(0),(0,1)", "OK"), modem.FoundNoReports, modem.Warning, "firmware"},
+		{"a full store", answering("AT+CPMS?", `+CPMS: "SM",20,20,"ME",0,50,"SR",0,10`, "OK"), modem.FoundStoreFull, modem.Warning, "daemon"},
+		{"text mode only", profile(func(p *sim.Profile) {
+			p.Answers["AT+CMGF?"] = []string{"+CMGF: 1", "OK"}
+			p.Answers["AT+CMGF=0"] = []string{"ERROR"}
+		}), modem.FoundTextMode, modem.Failing, "firmware"},
+		{"the radio is off", answering("AT+CFUN?", "+CFUN: 4", "OK"), modem.FoundRadioOff, modem.Warning, "daemon turns it on"},
+		{"no IMEI", profile(func(p *sim.Profile) {
+			for _, cmd := range []string{"AT+CGSN", "AT+GSN", "AT+CGSN=1"} {
+				p.Answers[cmd] = []string{"000000000000000", "OK"}
+			}
+		}), modem.FoundNoIMEI, modem.Warning, "by-path"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			path, m := plugged(t, tt.config)
+			e := modem.Examine(context.Background(), modem.ExamineConfig{}, path)
+			if !e.Modem || !e.Has(tt.code) || e.Worst() != tt.worst || e.Usable() != (tt.worst != modem.Failing) {
+				t.Errorf("a modem: %t, usable: %t, %+v", e.Modem, e.Usable(), e.Findings)
+			}
+			sound(t, e, tt.code, tt.remedy)
+			unharmed(t, m)
+		})
+	}
+}
+
+// sound holds the finding to be one that a person can act on.
+func sound(t *testing.T, e modem.Examination, code modem.FindingCode, remedy string) {
+	t.Helper()
+	for _, f := range e.Findings {
+		if f.Code != code {
+			continue
+		}
+		if all := f.Remedy + strings.Join(f.Lines, "\n"); !strings.Contains(all, remedy) {
+			t.Errorf("the remedy does not say %q: %s", remedy, all)
+		}
+		if !strings.HasSuffix(f.Problem, ".") || !strings.HasSuffix(f.Remedy, ".") || strings.Contains(f.Problem, "%!") {
+			t.Errorf("no sentences: %q %q", f.Problem, f.Remedy)
+		}
+		return
+	}
+}
+
+// unharmed: no PIN was tried, nothing sent, no rule of the protocol broken.
+func unharmed(t *testing.T, m *sim.Modem) {
+	t.Helper()
+	if m.PINTries() != 3 {
+		t.Errorf("a PIN was entered: %d tries are left", m.PINTries())
+	}
+	if v := m.Violations(); len(v) > 0 {
+		t.Errorf("violations: %v", v)
+	}
+}
+
+func TestExamineGoodModem(t *testing.T) {
+	for _, p := range []sim.Profile{sim.Generic(), sim.SIM800(), sim.Quectel(), sim.Huawei()} {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			path, m := plugged(t, sim.ModemConfig{Profile: p})
+			e := modem.Examine(context.Background(), modem.ExamineConfig{}, path)
+			if !e.Usable() || len(e.Findings) > 0 {
+				t.Errorf("findings: %+v", e.Findings)
+			}
+			if e.Model != p.Model || e.IMEI != m.IMEI() || e.IMSI != m.IMSI() || e.ICCID == "" || e.SIM != modem.SIMReady ||
+				!e.Registered() || e.Operator == "" || e.SignalDBm >= 0 || e.Bars < 1 || e.SMSC == "" ||
+				e.Reports != modem.ReportsDirect || len(e.Stores) == 0 || e.Answer <= 0 || !e.Echo {
+				type plain modem.Examination
+				t.Errorf("%+v", plain(e))
+			}
+			if text := fmt.Sprintf("%v %+v %#v", e, e, e); strings.Contains(text, m.IMSI()) || strings.Contains(text, m.IMEI()) {
+				t.Errorf("identities are printed: %s", text)
+			}
+			unharmed(t, m)
+		})
+	}
+}
+
+// The daemon enters a PIN that is configured; doctor only says so.
+func TestExamineWithPINFile(t *testing.T) {
+	c := answering("AT+CCID", "+CCID: 8944000000000000018", "OK") // which modems tell while the SIM is locked
+	c.PIN = "1234"
+	path, m := plugged(t, c)
+	for _, cfg := range []modem.ExamineConfig{
+		{PINFile: "/run/pin"},
+		{Cards: []modem.Card{{Name: "a", ICCID: "8944000000000000018", PINFile: "/run/pin"}}},
+	} {
+		e := modem.Examine(context.Background(), cfg, path)
+		if !e.Has(modem.FoundPIN) || e.Worst() != modem.Warning || !strings.Contains(e.Findings[0].Problem, "/run/pin") {
+			t.Errorf("%+v", e.Findings)
+		}
+	}
+	unharmed(t, m)
+}
+
+// pseudoTerminal opens a pair: a non-blocking master and the port at its other
+// end.
+func pseudoTerminal() (master, slave *os.File, err error) {
+	if master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err != nil {
+		return nil, nil, err
+	}
+	conn, err := master.SyscallConn()
+	if err != nil {
+		return nil, nil, err
+	}
+	number, inner := 0, error(nil)
+	err = conn.Control(func(fd uintptr) {
+		if inner = unix.IoctlSetPointerInt(int(fd), unix.TIOCSPTLCK, 0); inner == nil {
+			number, inner = unix.IoctlGetInt(int(fd), unix.TIOCGPTN)
+		}
+	})
+	if err = errors.Join(err, inner); err != nil {
+		return nil, nil, err
+	}
+	slave, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	return master, slave, err
+}
+
+// A port on which something is that is no modem.
+func TestExamineNoModem(t *testing.T) {
+	tests := []struct {
+		name   string
+		behave func(master *os.File)
+		code   modem.FindingCode
+	}{
+		{"silent", func(*os.File) {}, modem.FoundMute},
+		{"echoes", func(f *os.File) {
+			buf := make([]byte, 256)
+			for {
+				n, err := f.Read(buf)
+				if err != nil {
+					return
+				}
+				_, _ = f.Write(buf[:n])
+			}
+		}, modem.FoundNoModem},
+		{"NMEA", func(f *os.File) {
+			for {
+				if _, err := f.WriteString("$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"); err != nil {
+					return
+				}
+				<-time.After(20 * time.Millisecond)
+			}
+		}, modem.FoundNMEA},
+		{"binary frames", func(f *os.File) {
+			for {
+				if _, err := f.Write([]byte{0x7e, 0x10, 0x00, 0x8a, 0xff, 0x01, 0x7e}); err != nil {
+					return
+				}
+				<-time.After(20 * time.Millisecond)
+			}
+		}, modem.FoundDiag},
+		{"a login", func(f *os.File) {
+			buf := make([]byte, 256)
+			for {
+				if _, err := f.Read(buf); err != nil {
+					return
+				}
+				_, _ = f.WriteString("\r\nPassword:\r\nLogin incorrect\r\nhost login: ")
+			}
+		}, modem.FoundNoModem},
+	}
+	var examining sync.WaitGroup // all at once: each takes its time to be sure
+	defer examining.Wait()
+	for _, tt := range tests {
+		examining.Go(func() {
+			master, slave, err := pseudoTerminal()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				tt.behave(master)
+			}()
+			began := time.Now()
+			e := modem.Examine(context.Background(), modem.ExamineConfig{}, slave.Name())
+			if took := time.Since(began); took > 12*time.Second {
+				t.Errorf("%s: it took %v", tt.name, took)
+			}
+			if e.Modem || e.Usable() || len(e.Findings) != 1 || e.Findings[0].Code != tt.code {
+				t.Errorf("%s: a modem: %t, %+v", tt.name, e.Modem, e.Findings)
+			}
+			sound(t, e, tt.code, "smsotpd doctor")
+			_ = slave.Close()
+			_ = master.Close()
+			<-done
+		})
+	}
+}
+
+// A path that is no serial port is not written to.
+func TestExamineNoPort(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("kept"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, code := range map[string]modem.FindingCode{
+		os.DevNull:                   modem.FoundNotAPort,
+		file:                         modem.FoundNotAPort,
+		dir:                          modem.FoundNotAPort,
+		filepath.Join(dir, "absent"): modem.FoundNotThere,
+	} {
+		e := modem.Examine(context.Background(), modem.ExamineConfig{}, path)
+		if e.Modem || len(e.Findings) != 1 || e.Findings[0].Code != code {
+			t.Errorf("%s: %+v", path, e.Findings)
+		}
+		sound(t, e, code, "smsotpd doctor")
+	}
+	if raw, _ := os.ReadFile(file); string(raw) != "kept" {
+		t.Errorf("the file was written to: %q", raw)
+	}
+}
+
+// failing is an Opener whose ports can't be opened.
+type failing struct {
+	modem.Devices
+	err error
+}
+
+func (f failing) Open(path string) (wire.Port, error) {
+	return nil, fmt.Errorf("%s: %w", path, f.err)
+}
+
+func TestExamineCantOpen(t *testing.T) {
+	for _, tt := range []struct {
+		err    error
+		code   modem.FindingCode
+		remedy string
+	}{
+		{fs.ErrPermission, modem.FoundNoPermission, "$ "},
+		{syscall.EBUSY, modem.FoundPortBusy, "fuser -v /dev/ttyUSB77"},
+		{syscall.EWOULDBLOCK, modem.FoundPortBusy, "fuser -v /dev/ttyUSB77"},
+		{syscall.EIO, modem.FoundNotThere, "Plug"},
+		{syscall.ENXIO, modem.FoundNotThere, "Plug"},
+		{fs.ErrNotExist, modem.FoundNotThere, "Plug"},
+		{syscall.ENOTTY, modem.FoundNotAPort, "smsotpd doctor"},
+		{errors.New("modem: something else"), modem.FoundCantOpen, "dmesg"},
+	} {
+		e := modem.Examine(context.Background(), modem.ExamineConfig{Opener: failing{err: tt.err}}, "/dev/ttyUSB77")
+		if len(e.Findings) != 1 || e.Findings[0].Code != tt.code || e.Worst() != modem.Failing {
+			t.Errorf("%v: %+v", tt.err, e.Findings)
+		}
+		sound(t, e, tt.code, tt.remedy)
+	}
+}
+
+// A port that another process has open is left alone, and that one named.
+func TestExamineBusyPort(t *testing.T) {
+	master, slave, err := pseudoTerminal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	other := exec.Command("sleep", "60")
+	other.Stdin = slave
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = other.Process.Kill()
+		_ = other.Wait()
+	}()
+	path := slave.Name()
+	_ = slave.Close()
+	e := modem.Examine(context.Background(), modem.ExamineConfig{}, path)
+	if len(e.Findings) != 1 || e.Findings[0].Code != modem.FoundPortBusy ||
+		!strings.Contains(e.Findings[0].Problem, fmt.Sprintf("sleep (process %d)", other.Process.Pid)) {
+		t.Errorf("%+v", e.Findings)
+	}
+	sound(t, e, modem.FoundPortBusy, fmt.Sprintf("kill %d", other.Process.Pid))
+}
+
+// A modem that falls mute is told of with what it said before, in time.
+func TestExamineFallsMute(t *testing.T) {
+	c := sim.ModemConfig{Faults: []sim.Fault{{On: sim.OnCommand, Match: regexp.MustCompile(`^AT\+CPIN\?`), Do: sim.Hang}}}
+	path, _ := plugged(t, c)
+	began := time.Now()
+	e := modem.Examine(context.Background(), modem.ExamineConfig{Limit: 5 * time.Second}, path)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if !e.Modem || e.Model == "" || !e.Has(modem.FoundFellMute) || e.Usable() {
+		t.Errorf("%+v", e.Findings)
+	}
+}
+
+// What is known of the USB device goes into the rules that are suggested.
+func TestExamineUSB(t *testing.T) {
+	usb := []modem.USBPort{{Path: "/dev/ttyUSB77", Device: "1-1", ID: "2c7c:0125", Interface: 2}}
+	e := modem.Examine(context.Background(), modem.ExamineConfig{Opener: failing{err: fs.ErrPermission}, USB: usb}, "/dev/ttyUSB77")
+	if e.USB == nil || e.USB.Interface != 2 {
+		t.Fatalf("USB: %+v", e.USB)
+	}
+	if os.Geteuid() != 0 {
+		sound(t, e, modem.FoundNoPermission, `ATTRS{idVendor}=="2c7c", ATTRS{idProduct}=="0125"`)
+	}
+}
