@@ -103,12 +103,11 @@ func (t *telnet) settled() bool { return t.refused || t.configured && t.unconfir
 // memory.
 func (t *telnet) decode(in []byte) []byte {
 	if t.framing == undecided {
-		if t.half {
-			t.state = afterIAC // should it turn out to be telnet
+		if in = t.decide(in); t.framing != telnetFraming {
+			return in
 		}
-		t.decide(in)
 	}
-	if t.framing != telnetFraming {
+	if t.framing == raw {
 		return in
 	}
 	out := in[:0]
@@ -147,18 +146,25 @@ func (t *telnet) decode(in []byte) []byte {
 }
 
 // decide looks for the first telnet command, which makes the server one that
-// speaks telnet. The modem's own octets hold none: it speaks ASCII.
-func (t *telnet) decide(in []byte) {
-	for _, c := range in {
+// speaks telnet. The modem's own octets hold none: it speaks ASCII, and a 255
+// at the end of what has come, which may be half a command, is never its.
+func (t *telnet) decide(in []byte) []byte {
+	for i, c := range in[:min(len(in), maxBanner-t.seen)] {
 		if t.half && c >= telnetSB && c < telnetIAC {
+			if i == 0 { // the other half came before
+				t.state = afterIAC
+			}
 			t.offer()
-			return
+			return in
 		}
 		t.half = c == telnetIAC
 	}
-	if t.seen += len(in); t.seen > maxBanner {
+	if t.seen += len(in); t.seen >= maxBanner {
 		t.framing = raw
+	} else if t.half {
+		in = in[:len(in)-1]
 	}
+	return in
 }
 
 func (t *telnet) keep(c byte) {
