@@ -16,6 +16,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 
 	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/guard"
+	"smsotpd/gateway/inbound"
 	"smsotpd/gateway/keyring"
 	"smsotpd/gateway/number"
 	"smsotpd/gateway/queue"
@@ -47,6 +49,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Metrics is where the gateway's metrics are registered; nil for nowhere.
 	Metrics prometheus.Registerer
+	// InboundRetention is how long received messages are kept;
+	// DefaultInboundRetention if it is 0.
+	InboundRetention time.Duration
 	// NeedModem: without a modem that can send, the gateway is not ready.
 	NeedModem bool
 }
@@ -61,10 +66,12 @@ type Gateway struct {
 	queue     *queue.Queue
 	fleet     dispatch.Fleet
 	dispatch  *dispatch.Dispatcher
+	inbound   *inbound.Book
 	replies   *replies
 	metrics   *metrics
 	log       *slog.Logger
 	needModem bool
+	retention time.Duration // of received messages
 	// fallback is the service of stored records whose own is configured no
 	// more.
 	fallback Service
@@ -80,7 +87,8 @@ func New(o Options) (*Gateway, error) {
 		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, needModem: o.NeedModem,
 		services: map[string]Service{}, log: o.Logger,
 		book: verification.NewBook(o.Keys), queue: queue.New(o.Keys, o.Queue),
-		replies: newReplies(o.Keys),
+		inbound: inbound.NewBook(o.Keys, readInbound), replies: newReplies(o.Keys),
+		retention: cmp.Or(o.InboundRetention, DefaultInboundRetention),
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -429,14 +437,6 @@ func (g *Gateway) anyModem() bool {
 
 // Report takes in a delivery report, durably.
 func (g *Gateway) Report(ctx context.Context, r modem.Report) error { return g.dispatch.Report(ctx, r) }
-
-// Received takes in a message that somebody sent to one of the SIMs. Nothing
-// asks for such messages yet, so it is counted and not kept.
-func (g *Gateway) Received(modem.Inbound) error {
-	g.metrics.received.Inc()
-	g.log.Info("a message was received and not kept")
-	return nil
-}
 
 // Happened counts what the modems do and what is done to them.
 func (g *Gateway) Happened(e modem.Event) {

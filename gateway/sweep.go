@@ -118,9 +118,12 @@ func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error 
 // dropOld deletes what is kept for a while only. It writes nothing where there
 // is nothing to delete.
 func (g *Gateway) dropOld(ctx context.Context) error {
-	var messages, replies bool
+	var messages, replies, received bool
 	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
 		if messages, err = g.queue.Dated(tx); err != nil {
+			return err
+		}
+		if received, err = g.inbound.Dated(tx, g.retention); err != nil {
 			return err
 		}
 		replies, err = g.replies.dated(tx)
@@ -136,6 +139,12 @@ func (g *Gateway) dropOld(ctx context.Context) error {
 		}
 		g.metrics.unmatched.Add(float64(unmatched))
 		if _, err := g.drop(ctx, g.queue.DropCounts); err != nil {
+			return err
+		}
+	}
+	if received {
+		oldest := func(tx storage.Tx, limit int) (int, error) { return g.inbound.Drop(tx, g.retention, limit) }
+		if _, err := g.drop(ctx, oldest); err != nil {
 			return err
 		}
 	}
@@ -155,7 +164,7 @@ func (g *Gateway) drop(ctx context.Context, some func(storage.Tx, int) (int, err
 			return err
 		})
 		total += n
-		if err != nil || n < sweepPage {
+		if err != nil || n == 0 {
 			return total, err
 		}
 	}

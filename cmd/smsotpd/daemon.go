@@ -74,14 +74,14 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 		Guard:  guard.Policy{AllowRegions: d.config.AllowRegions},
 		Fleet:  fleet,
 		Logger: d.log, Metrics: registry,
-		NeedModem: len(d.config.Modems) > 0,
+		NeedModem: len(d.config.Modems) > 0, InboundRetention: d.config.InboundRetention,
 	})
 	if err != nil {
 		return nil, &kindError{errConfig, err}
 	}
 	fleet.Pool, err = modem.NewPool(modem.PoolConfig{
 		Ports: d.config.Modems, PINFile: d.config.PINFile, Opener: opener, Logger: d.log,
-		OnReport: d.reported(gw), OnInbound: gw.Received, OnEvent: gw.Happened,
+		OnReport: d.reported(gw), OnInbound: d.received(gw), OnEvent: gw.Happened,
 	})
 	if err != nil {
 		return nil, &kindError{errConfig, err}
@@ -110,6 +110,17 @@ func (d *daemon) reported(gw *gateway.Gateway) func(modem.Report) error {
 		err := gw.Report(context.Background(), r)
 		if err != nil {
 			d.log.Error("a delivery report was not kept", "error", err)
+		}
+		return err
+	}
+}
+
+// received hands messages to the gateway, which keeps them.
+func (d *daemon) received(gw *gateway.Gateway) func(modem.Inbound) error {
+	return func(m modem.Inbound) error {
+		err := gw.Received(context.Background(), m)
+		if err != nil {
+			d.log.Error("a received message was not kept; it stays where the modem has it", "error", err)
 		}
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/keyring"
 	"smsotpd/gateway/number"
@@ -99,7 +100,7 @@ func demoConfig(dir, listen, region, port string) (Config, error) {
 	config := Config{
 		StateDir: filepath.Join(dir, "state"), KeyFile: filepath.Join(dir, "master.key"),
 		Listen: listen, Modems: []string{"demo=" + port}, AllowRegions: []string{region},
-		StopTimeout: 5 * time.Second, LogLevel: "warn", LogFormat: "text",
+		InboundRetention: gateway.DefaultInboundRetention, StopTimeout: 5 * time.Second, LogLevel: "warn", LogFormat: "text",
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return config, err

@@ -8,10 +8,12 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"smsotpd/gateway/access"
 )
 
-// What people send to a SIM goes all the way up.
-func TestReceivedMessagesAreCounted(t *testing.T) {
+// What people send to a SIM goes all the way up, and is kept.
+func TestReceivedMessagesAreListed(t *testing.T) {
 	phone := newDemoPhone()
 	defer phone.network.Close()
 	dir := t.TempDir()
@@ -28,7 +30,7 @@ func TestReceivedMessagesAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = d.life.stop(10 * time.Second) }()
-	key, err := demoKey(t.Context(), d.state)
+	key, _, err := access.Add(t.Context(), d.store, d.keys, "test", []access.Scope{access.Messages, access.Read})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +58,14 @@ func TestReceivedMessagesAreCounted(t *testing.T) {
 		return nil
 	})
 	phone.network.Modems()[0].Receive("+33698765432", "hello")
-	await(t, "the message to be counted", func() error {
-		if !strings.Contains(get("/metrics"), "smsotpd_messages_received_total 1") {
-			return errors.New("it is not")
+	await(t, "the message to be listed", func() error {
+		got := get("/v1/inbound")
+		if !strings.Contains(got, `"from":"+33698765432","text":"hello"`) || !strings.Contains(got, `"modem":"demo"`) {
+			return errors.New(got)
 		}
 		return nil
 	})
+	if !strings.Contains(get("/metrics"), "smsotpd_messages_received_total 1") {
+		t.Error("the message is not counted")
+	}
 }

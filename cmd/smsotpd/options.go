@@ -42,6 +42,9 @@ type Config struct {
 	// MaxStoreSize bounds the database: beyond it new work is refused, while
 	// what was begun still ends.
 	MaxStoreSize Size `koanf:"max_store_size" default:"4GiB" help:"size of the database beyond which new work is refused"`
+	// InboundRetention is how long messages that people send to the SIMs are
+	// kept.
+	InboundRetention time.Duration `koanf:"inbound_retention" default:"168h" help:"how long messages that people send to the SIMs are kept"`
 	// StopTimeout is how long a graceful stop may take: the messages in the
 	// air get that long to be answered.
 	StopTimeout time.Duration `koanf:"stop_timeout" default:"20s" help:"how long a graceful stop may take"`

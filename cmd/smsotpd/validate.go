@@ -37,6 +37,9 @@ func (c Config) validate() error {
 	if c.StopTimeout < time.Second || c.StopTimeout > 10*time.Minute {
 		errs = append(errs, errors.New("stop_timeout must be between 1s and 10m"))
 	}
+	if c.InboundRetention < time.Minute {
+		errs = append(errs, errors.New("inbound_retention must be at least 1m"))
+	}
 	if c.MaxStoreSize != 0 && c.MaxStoreSize < 16<<20 {
 		errs = append(errs, errors.New("max_store_size must be at least 16MiB, or 0 for no bound"))
 	}

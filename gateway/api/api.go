@@ -31,6 +31,7 @@ import (
 
 	"smsotpd/gateway"
 	"smsotpd/gateway/access"
+	"smsotpd/gateway/inbound"
 )
 
 // Verifier is the part of the gateway that verifies numbers. Its methods
@@ -47,6 +48,7 @@ type Verifier interface {
 type Observer interface {
 	Message(ctx context.Context, id string) (gateway.Message, error)
 	Modems(context.Context) ([]gateway.Modem, error)
+	Inbound(context.Context, inbound.Range) ([]inbound.Message, error)
 	Ready(context.Context) gateway.Readiness
 }
 
@@ -204,10 +206,10 @@ func (a *api) admit(op operation, w http.ResponseWriter, r *http.Request) (call,
 	if err != nil {
 		return call{}, err
 	}
-	if err := noQuery(r); err != nil {
+	c := call{principal: principal}
+	if c.query, err = query(op, r); err != nil {
 		return call{}, err
 	}
-	c := call{principal: principal}
 	if op.idempotent {
 		if c.idempotencyKey, err = idempotencyKey(r); err != nil {
 			return call{}, err
@@ -237,14 +239,28 @@ func (a *api) allow(w http.ResponseWriter, r *http.Request, scopes []access.Scop
 	return p, nil
 }
 
-// noQuery refuses query parameters, which no operation takes: they end up in
-// the logs of whatever lies between.
-func noQuery(r *http.Request) error {
+// query are the request's query parameters. Those that the operation doesn't
+// take are refused: they end up in the logs of whatever lies between.
+func query(op operation, r *http.Request) (map[string]string, error) {
 	if r.URL.RawQuery == "" {
-		return nil
+		return nil, nil //nolint:nilnil // nil is the empty map
 	}
-	name, _, _ := strings.Cut(r.URL.RawQuery, "=")
-	return invalidField(nameable(name, "query"), "This route takes no query parameters.")
+	values := make(map[string]string)
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		known := slices.ContainsFunc(op.query, func(p parameter) bool { return p.name == name })
+		_, twice := values[name]
+		switch {
+		case len(op.query) == 0:
+			return nil, invalidField(nameable(name, "query"), "This route takes no query parameters.")
+		case !known:
+			return nil, invalidField(nameable(name, "query"), "There is no such query parameter.")
+		case twice:
+			return nil, invalidField(name, "The query parameter is given twice.")
+		}
+		values[name] = value
+	}
+	return values, nil
 }
 
 // idempotencyKey is the request's, "" if it has none.

@@ -23,6 +23,7 @@ import (
 	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/api"
+	"smsotpd/gateway/inbound"
 	"smsotpd/modem"
 )
 
@@ -47,6 +48,8 @@ type stub struct {
 	verdict      gateway.Verdict
 	message      gateway.Message
 	modems       []gateway.Modem
+	inbound      []inbound.Message
+	asked        inbound.Range
 	readiness    gateway.Readiness
 	// during runs inside every method, if set.
 	during func(context.Context)
@@ -118,6 +121,11 @@ func (s *stub) Verification(ctx context.Context, id string) (gateway.Verificatio
 
 func (s *stub) Message(ctx context.Context, id string) (gateway.Message, error) {
 	return s.message, s.enter(ctx, "message "+id, gateway.Call{})
+}
+
+func (s *stub) Inbound(ctx context.Context, r inbound.Range) ([]inbound.Message, error) {
+	s.asked = r
+	return s.inbound[:min(len(s.inbound), r.Limit)], s.enter(ctx, "inbound", gateway.Call{})
 }
 
 func (s *stub) Modems(ctx context.Context) ([]gateway.Modem, error) {

@@ -96,6 +96,9 @@ func (w writer) operation(op operation) *huma.Operation {
 			Schema: &huma.Schema{Type: huma.TypeString},
 		})
 	}
+	for _, p := range op.query {
+		out.Parameters = append(out.Parameters, &huma.Param{Name: p.name, In: "query", Description: p.description, Schema: p.schema})
+	}
 	if op.idempotent {
 		out.Parameters = append(out.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header",

@@ -36,6 +36,7 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 		"post /v1/verifications/{id}/check":  "check",
 		"post /v1/verifications/{id}/resend": "verify",
 		"get /v1/messages/{id}":              "verify messages read",
+		"get /v1/inbound":                    "messages",
 		"get /v1/modems":                     "read admin",
 		"get /metrics":                       "read",
 		"get /healthz":                       "",

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 )
@@ -19,6 +21,8 @@ type operation struct {
 	scopes []access.Scope
 	// body is an example of the request body, nil where there is none.
 	body any
+	// query are the query parameters that it takes.
+	query []parameter
 	// idempotent operations take an Idempotency-Key.
 	idempotent bool
 	// replies are examples of the bodies by status.
@@ -33,7 +37,14 @@ type operation struct {
 type call struct {
 	principal      access.Principal
 	idempotencyKey string
+	query          map[string]string
 	body           []byte
+}
+
+// parameter is one of the query, of which each may be left out.
+type parameter struct {
+	name, description string
+	schema            *huma.Schema
 }
 
 func (c call) gateway() gateway.Call {
@@ -104,6 +115,15 @@ func (a *api) operations() []operation {
 			replies:     map[int]any{http.StatusOK: Message{}},
 			errors:      []int{http.StatusNotFound},
 			serve:       a.message,
+		},
+		{
+			method: http.MethodGet, path: "/v1/inbound",
+			id: "inbound", summary: "See the messages that people sent to the SIMs",
+			description: "The newest first, with their senders and texts, for as long as the operator keeps them.",
+			scopes:      []access.Scope{access.Messages},
+			query:       inboundParameters(),
+			replies:     map[int]any{http.StatusOK: Inbound{}},
+			serve:       a.inbound,
 		},
 		{
 			method: http.MethodGet, path: "/v1/modems",

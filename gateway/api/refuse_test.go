@@ -227,6 +227,7 @@ func TestScopes(t *testing.T) {
 		{request{method: "POST", path: "/v1/verifications/x/resend"}, "verify"},
 		{request{method: "DELETE", path: "/v1/verifications/x"}, "verify"},
 		{request{method: "GET", path: "/v1/messages/x"}, "verify messages read"},
+		{request{method: "GET", path: "/v1/inbound"}, "messages"},
 		{request{method: "GET", path: "/v1/modems"}, "read admin"},
 		{request{method: "GET", path: "/metrics"}, "read"},
 	}
