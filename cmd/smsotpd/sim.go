@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"smsotpd/modem/sim"
@@ -19,7 +21,12 @@ or any other program uses them like real ones.
 Commands on stdin plug modems in and out, make messages arrive and more; type
 help. A --script makes faults happen; its form is in modem/sim/example.toml.
 --log appends a JSON line for each message. It holds numbers and texts, as
-stdout does: use made-up ones.`,
+stdout does: use made-up ones.
+
+--profile names the kind of each modem in turn. There are kinds that answer as
+published, and kinds with one odd behaviour each:
+
+` + columns(sim.ProfileNames(), 76),
 		Example: `  smsotpd sim --modems 2 --prefix /tmp/modem
   smsotpd serve --modem '/tmp/modem?' --state-dir state --key-file master.key --allow-region FR`,
 		Args: cobra.NoArgs,
@@ -42,7 +49,7 @@ stdout does: use made-up ones.`,
 	flags := cmd.Flags()
 	flags.IntVar(&config.Modems, "modems", 1, "how many")
 	flags.StringVar(&config.Prefix, "prefix", "", "beginning of their ports' paths")
-	flags.StringVar(&config.Profile, "profile", "", "kind of modem; generic if left out")
+	flags.StringSliceVar(&config.Profiles, "profile", nil, "kinds of modems, in turn; generic if left out")
 	flags.StringVar(&config.PIN, "pin", "", "PIN that locks the SIMs; none if left out")
 	flags.StringVar(&config.LogPath, "log", "", "file to append a JSON line to for each message")
 	flags.StringVar(&config.ScriptPath, "script", "", "TOML file of faults")
@@ -50,6 +57,23 @@ stdout does: use made-up ones.`,
 	flags.StringVar(&report, "report", "", "time until the delivery report, likewise")
 	flags.Uint64Var(&config.Seed, "seed", 0, "makes what is drawn repeatable")
 	return cmd
+}
+
+// columns lays words out in lines of at most so many characters.
+func columns(words []string, width int) string {
+	var s strings.Builder
+	used := width
+	for _, word := range words {
+		if used+1+len(word) > width {
+			s.WriteString("\n  ")
+			used = 1
+		} else {
+			s.WriteString(" ")
+		}
+		s.WriteString(word)
+		used += 1 + len(word)
+	}
+	return strings.TrimPrefix(s.String(), "\n")
 }
 
 // delay reads the delay that a flag names, the default if it is empty.

@@ -17,6 +17,7 @@ const controlHelp = `commands, with modems counted from 0:
   reboot N                  start it anew
   in N NUMBER TEXT          send it a message from NUMBER
   network N on|off|STAT     register it, lose the network, or <stat> of AT+CREG
+  signal N RSSI             its signal, 0 to 31 or 99
   sim N in|out              put the SIM in, take it out
   ussd N KEY = VALUE, …     answer a USSD code, as in a script: ussd 0 code = "*100#", text = "12.34 EUR";
                             without a code: the network says so now
@@ -107,6 +108,12 @@ func (m *Modem) command(verb, rest string) error {
 		m.Receive(from, text)
 	case "network":
 		return m.networkCommand(rest)
+	case "signal":
+		rssi, err := strconv.Atoi(rest)
+		if err != nil || rssi < 0 || rssi > 99 {
+			return errors.New("sim: signal N RSSI")
+		}
+		m.SetSignal(rssi)
 	case "sim":
 		if rest != "in" && rest != "out" {
 			return errors.New("sim: sim N in|out")

@@ -15,6 +15,7 @@ const (
 	cmeNoNetwork         = 30
 	cmeParameters        = 50
 	cmeUnknown           = 100
+	cmeProcessing        = 515
 )
 
 // +CMS ERROR codes, TS 27.005 3.2.5.
@@ -25,6 +26,7 @@ const (
 	cmsInvalidText    = 305
 	cmsSIMNotInserted = 310
 	cmsSIMPIN         = 311
+	cmsSIMBusy        = 314
 	cmsSIMPUK         = 316
 	cmsInvalidIndex   = 321
 	cmsMemoryFull     = 322
@@ -65,6 +67,14 @@ func (m *Modem) cmeFinal(code int) string {
 	default:
 		return "+CME ERROR: " + strconv.Itoa(code)
 	}
+}
+
+// unknown is the answer to a command that the modem does not know.
+func (m *Modem) unknown() outcome {
+	if final := m.config.Profile.UnknownAnswer; final != "" {
+		return outcome{final: final}
+	}
+	return m.cme(cmeUnknown)
 }
 
 // cms is an error of the message service. TS 27.005 knows no setting for it;

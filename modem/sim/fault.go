@@ -47,6 +47,9 @@ const (
 	ReplyText Action = "foreign-final"
 	// BareOK answers OK without the lines that belong in front of it.
 	BareOK Action = "bare-ok"
+	// LateReference answers OK, or +CMS ERROR: <code>, and gives the reference
+	// <after> that. It strikes at accepted.
+	LateReference Action = "late-reference"
 	// Mute answers nothing; the next command is heard.
 	Mute Action = "mute"
 	// Slow goes on after <after>; bytes that come meanwhile are lost.
@@ -97,6 +100,11 @@ const (
 	// would wait. URC, Noise, NULFlood and NMEA come again every <interval>
 	// for <for>, or for good.
 	URC Action = "urc"
+	// URCInEcho writes <text> as a line in the middle of a command's echo, and
+	// URCInAnswer between its information and its final result. They strike
+	// at command.
+	URCInEcho   Action = "urc-in-echo"
+	URCInAnswer Action = "urc-in-answer"
 	// Noise writes <size> random bytes.
 	Noise Action = "noise"
 	// NULFlood writes <size> zero bytes.
@@ -156,6 +164,10 @@ func (a Action) points() []Point {
 	switch a {
 	case ReplyError, ReplyCMS, ReplyCME, ReplyText, BareOK, Mute, Slow, Hang:
 		return []Point{OnCommand, OnCMGS, OnPrompt, OnPayload, OnAccepted}
+	case LateReference:
+		return []Point{OnAccepted}
+	case URCInEcho, URCInAnswer:
+		return []Point{OnCommand}
 	case NoPrompt, LatePrompt, PromptNoLF, PromptNoSpace:
 		return []Point{OnPrompt}
 	case SecondPrompt:
@@ -172,7 +184,7 @@ func (a Action) points() []Point {
 // Validate tells what a Fault lacks.
 func (f Fault) Validate() error {
 	points := f.Do.points()
-	text := f.Do == URC || f.Do == ReplyText
+	text := f.Do == URC || f.Do == URCInEcho || f.Do == URCInAnswer || f.Do == ReplyText
 	size := f.Do == Noise || f.Do == NULFlood || f.Do == ShuffleReports
 	switch {
 	case points == nil:
@@ -184,14 +196,14 @@ func (f Fault) Validate() error {
 	case f.To != "" && !slices.Contains([]Point{OnPayload, OnAccepted, OnReport}, f.On):
 		return fmt.Errorf("sim: fault: to is not for on = %q", f.On)
 	case text != (f.Text != ""):
-		return fmt.Errorf("sim: fault: text is for do = %q and %q, and needed there", URC, ReplyText)
+		return fmt.Errorf("sim: fault: text is for do = %q, %q, %q and %q, and needed there", URC, URCInEcho, URCInAnswer, ReplyText)
 	case size != (f.Size > 0):
 		return fmt.Errorf("sim: fault: size is for do = %q, %q and %q, and needed there", Noise, NULFlood, ShuffleReports)
-	case (f.Do == ReplyCMS || f.Do == ReplyCME) != (f.Code > 0):
+	case f.Do != LateReference && (f.Do == ReplyCMS || f.Do == ReplyCME) != (f.Code > 0):
 		return fmt.Errorf("sim: fault: code is for do = %q and %q, and needed there", ReplyCMS, ReplyCME)
 	case (f.Do == ReportStatus) != (len(f.Codes) > 0):
 		return fmt.Errorf("sim: fault: codes are for do = %q, and needed there", ReportStatus)
-	case (f.Do == Slow || f.Do == LatePrompt || f.Do == DelayReport) && f.After <= 0:
+	case (f.Do == Slow || f.Do == LateReference || f.Do == LatePrompt || f.Do == DelayReport) && f.After <= 0:
 		return fmt.Errorf("sim: fault: do = %q needs after", f.Do)
 	case (f.As != "" || f.Back != 0) && f.Do != Unplug || f.As != "" && f.Back == 0:
 		return fmt.Errorf("sim: fault: back, and as with it, are for do = %q", Unplug)
@@ -285,6 +297,10 @@ type step struct {
 	promptWait   time.Duration
 	prompt       string
 	secondPrompt bool
+	inAnswer     []string // lines in front of the final result
+	// referenceAfter is how long after the final result the reference comes.
+	referenceAfter time.Duration
+	referenceFinal string // "" for OK
 }
 
 // answered gives the answer that a fault asks for, if one does.
@@ -336,6 +352,15 @@ func (m *Modem) strike(on Point, about subject) step {
 			s.wait = f.After
 		case Hang:
 			s.wait, s.hang = f.For, true
+		case LateReference:
+			s.referenceAfter = f.After
+			if f.Code > 0 {
+				s.referenceFinal = fmt.Sprintf("+CMS ERROR: %d", f.Code)
+			}
+		case URCInAnswer:
+			s.inAnswer = append(s.inAnswer, f.Text)
+		case URCInEcho:
+			m.insertInEcho(f.Text)
 		case NoPrompt:
 			s.noPrompt = true
 		case LatePrompt:
@@ -352,4 +377,16 @@ func (m *Modem) strike(on Point, about subject) step {
 	}
 	s.gone = m.life != life
 	return s
+}
+
+// insertInEcho puts a line into the middle of the echo that is about to be
+// written; without echo it comes at once.
+func (m *Modem) insertInEcho(text string) {
+	line := m.eol + text + m.eol
+	echoed := len(m.last) + 1 // with its CR
+	if !m.echo || len(m.output) < echoed {
+		m.text(line)
+		return
+	}
+	m.output = slices.Insert(m.output, len(m.output)-(echoed+1)/2, []byte(line)...)
 }

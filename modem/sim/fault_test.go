@@ -39,6 +39,8 @@ func TestFaults(t *testing.T) {
 		{Fault{On: OnAccepted, Do: ReplyText, Text: "COMMAND NOT SUPPORT"}, prompt, "\r\nCOMMAND NOT SUPPORT\r\n", 1},
 		{Fault{On: OnAccepted, Do: BareOK}, prompt, "\r\nOK\r\n", 1},
 		{Fault{On: OnPayload, Do: BareOK}, prompt, "\r\nOK\r\n", 0},
+		{Fault{On: OnAccepted, Do: LateReference, After: time.Second}, prompt, "\r\nOK\r\n\r\n+CMGS: 0\r\n", 1},
+		{Fault{On: OnAccepted, Do: LateReference, After: time.Second, Code: 500}, prompt, "\r\n+CMS ERROR: 500\r\n\r\n+CMGS: 0\r\n", 1},
 		{Fault{On: OnAccepted, Do: Mute}, prompt, "", 1},
 		{Fault{On: OnPayload, Do: Mute}, prompt, "", 0},
 		{Fault{On: OnPayload, Do: Hang}, prompt, "", 0},

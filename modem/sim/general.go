@@ -28,6 +28,8 @@ func (m *Modem) reset() {
 		eol: p.EOL, echo: !p.EchoOff, verbose: true, cscs: "GSM",
 		messageSettings: messageSettings{
 			textMode: p.TextMode,
+			csms:     p.CSMSStart,
+			cnmi:     p.CNMIStart,
 			csmp:     [4]int{17, 167, 0, 0},
 			cpms:     p.memoriesAtStart(),
 		},
@@ -52,6 +54,9 @@ func commandTable() map[string]handler {
 		"+CSMS": (*Modem).setCSMS, "+CMGF": (*Modem).setCMGF, "+CSCA": (*Modem).csca, "+CPMS": (*Modem).setCPMS,
 		"+CNMI": (*Modem).setCNMI, "+CMGS": (*Modem).cmgs, "+CMGR": (*Modem).cmgr, "+CMGD": (*Modem).cmgd,
 		"+CNMA": (*Modem).cnma, "+CMMS": (*Modem).setCMMS, "+CSMP": (*Modem).setCSMP, "+CSDH": (*Modem).setCSDH,
+	}
+	for name := range triesCommands() {
+		table[name] = (*Modem).pinTries
 	}
 	for i, name := range domains {
 		table[name] = func(m *Modem, c command) outcome { return m.creg(i, c) }
@@ -156,6 +161,7 @@ func (m *Modem) cpin(c command) outcome {
 		if code := m.sim.unlock(arguments(c.args)); code >= 0 {
 			return m.cme(code)
 		}
+		m.simBusy = m.config.Profile.SIMBusy
 		m.announceRegistration()
 		return answer()
 	default:
@@ -168,10 +174,7 @@ func (m *Modem) cfun(c command) outcome {
 	case formTest:
 		return answer("+CFUN: (0,1,4),(0,1)")
 	case formRead:
-		if m.fullFunction {
-			return answer("+CFUN: 1")
-		}
-		return answer("+CFUN: 4")
+		return answer("+CFUN: " + strconv.Itoa(m.function))
 	case formSet:
 		values, ok := numbers(c.args)
 		switch {
@@ -182,7 +185,10 @@ func (m *Modem) cfun(c command) outcome {
 			m.restart()
 			return outcome{pending: true}
 		}
-		m.fullFunction = values[0] == 1
+		m.function = values[0]
+		if m.function == 1 {
+			m.functionBusy = m.config.Profile.FunctionBusy
+		}
 		m.announceRegistration()
 		m.pump()
 		return answer()
@@ -239,11 +245,18 @@ func (m *Modem) csq(c command) outcome {
 	switch {
 	case c.form == formTest:
 		return answer("+CSQ: (0-31,99),(0-7,99)")
-	case m.fullFunction && !m.searching:
-		return answer("+CSQ: 23,99")
+	case m.function == 1 && !m.searching:
+		return answer(fmt.Sprintf("+CSQ: %d,99", m.signal))
 	default:
 		return answer("+CSQ: 99,99")
 	}
+}
+
+// SetSignal sets <rssi> of AT+CSQ: 0 to 31, or 99 for not known.
+func (m *Modem) SetSignal(rssi int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.signal = rssi
 }
 
 func (m *Modem) setCSCS(c command) outcome {
@@ -268,7 +281,7 @@ func (m *Modem) setCSCS(c command) outcome {
 // creg serves AT+CREG and its kin; URCs come with mode 1 and 2.
 func (m *Modem) creg(domain int, c command) outcome {
 	if m.config.Profile.Registration[domain] < 0 {
-		return m.cme(cmeUnknown)
+		return m.unknown()
 	}
 	if c.form == formRead {
 		return answer(fmt.Sprintf("%s: %d,%s", c.name, m.cregMode[domain], m.registrationText(domain)))
@@ -276,13 +289,17 @@ func (m *Modem) creg(domain int, c command) outcome {
 	if c.form == formExecute {
 		return m.cme(cmeNotAllowed)
 	}
-	return m.setNumber(c, &m.cregMode[domain], "0-2")
+	modes := m.config.Profile.RegistrationModes[domain]
+	if modes == "" {
+		modes = "0-2"
+	}
+	return m.setNumber(c, &m.cregMode[domain], modes)
 }
 
 // stat is <stat> of one domain now: 0 off, 1 home, 2 searching, ….
 func (m *Modem) stat(domain int) int {
 	switch {
-	case !m.fullFunction || !m.smsReady || m.sim.cpin() != "READY":
+	case m.function != 1 || !m.smsReady || m.sim.cpin() != "READY":
 		return 0
 	case m.searching && m.registration[domain] > 0:
 		return 2
@@ -292,11 +309,35 @@ func (m *Modem) stat(domain int) int {
 }
 
 func (m *Modem) registrationText(domain int) string {
-	stat := m.stat(domain)
-	if m.cregMode[domain] < 2 || !usable(stat) {
-		return strconv.Itoa(stat)
+	const (
+		denied   = 3
+		location = 2 // the modes from which there is more than <stat>
+		cause    = 3
+		saving   = 4 // power saving instead of the cause
+		both     = 5
+	)
+	stat, mode := m.stat(domain), m.cregMode[domain]
+	text := strconv.Itoa(stat)
+	switch {
+	case mode >= location && usable(stat):
+		text += m.cell(domain)
+	case (mode == cause || mode == both) && stat == denied:
+		return text + ",,,,0,15" // an EMM cause: no suitable cells
 	}
-	return fmt.Sprintf(`%d,"0001","00000001",7`, stat)
+	if mode == saving || mode == both {
+		text += `,,,"00100010","00011111"`
+	}
+	return text
+}
+
+// cell is area, cell and access technology, TS 27.007 7.2, 10.1.20, 10.1.22
+// and 10.1.47: a routing area for GPRS, slices for 5G.
+func (m *Modem) cell(domain int) string {
+	text := [len(domains)]string{`,"0001","00000001",7`, `,"0001","00000001",7,"01"`, `,"0001","00000001",7`, `,"000001","000000001",11,4,"01.D143A5"`}[domain]
+	if m.config.Profile.RegistrationBare {
+		return strings.ReplaceAll(text, `"`, "")
+	}
+	return text
 }
 
 // usable tells whether a registration carries messages: home, roaming, and the
@@ -330,6 +371,16 @@ func (m *Modem) SetRegistration(stat int) {
 	for domain := range domains {
 		m.registration[domain] = stat
 	}
+	m.announceRegistration()
+	m.pump()
+}
+
+// SetDomain sets <stat> of one domain alone: AT+CREG, +CGREG, +CEREG and
+// +C5GREG are 0 to 3.
+func (m *Modem) SetDomain(domain, stat int) {
+	m.mu.Lock()
+	defer m.unlock()
+	m.registration[domain] = stat
 	m.announceRegistration()
 	m.pump()
 }

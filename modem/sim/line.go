@@ -1,6 +1,9 @@
 package sim
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Control characters of V.250 and TS 27.005.
 const (
@@ -291,6 +294,9 @@ func (m *Modem) run(commands []command) {
 		if s.answered(m) {
 			return
 		}
+		for _, line := range m.config.Profile.Inserts[c.String()] {
+			m.info(line)
+		}
 		result := m.execute(c)
 		if result.pending {
 			return
@@ -298,21 +304,42 @@ func (m *Modem) run(commands []command) {
 		if !s.bare {
 			m.info(result.info...)
 		}
+		for _, line := range s.inAnswer {
+			m.info(line)
+		}
 		if result.final != "" && result.final != finalOK {
 			m.finish(result.final)
+			return
+		}
+		if m.awaited(c.String()) {
+			m.given[c.String()] = true
+			m.pumpSoon()
+		}
+		if len(rest) == 0 && slices.Contains(m.config.Profile.NoOK, c.String()) {
+			m.finish("")
 			return
 		}
 		m.run(rest)
 	})
 }
 
+// awaited tells whether a profile waits for a command.
+func (m *Modem) awaited(command string) bool {
+	p := m.config.Profile
+	return command == p.URCsAfter || slices.ContainsFunc(p.Chatter, func(c Chatter) bool { return c.Off == command })
+}
+
 func (m *Modem) execute(c command) outcome {
+	if m.functionBusy > 0 && c.name[0] == '+' && c.name != "+CFUN" {
+		m.functionBusy--
+		return m.cme(cmeProcessing)
+	}
 	if lines, ok := m.config.Profile.Answers[c.String()]; ok && len(lines) > 0 {
 		return outcome{info: lines[:len(lines)-1], final: lines[len(lines)-1]}
 	}
 	f, ok := m.table[c.name]
-	if !ok {
-		return m.cme(cmeUnknown)
+	if !ok || slices.Contains(m.config.Profile.Unknown, c.name) {
+		return m.unknown()
 	}
 	if refusal, locked := m.simRefuses(c); locked {
 		return refusal
@@ -352,8 +379,16 @@ func (m *Modem) releaseHeld() {
 // info writes information lines, V.250 5.7.1.
 func (m *Modem) info(lines ...string) {
 	if len(lines) > 0 {
-		m.text(m.eol + strings.Join(lines, m.eol) + m.eol)
+		m.text(m.eol + m.dialect(strings.Join(lines, m.eol)) + m.eol)
 	}
+}
+
+// dialect is a line as the modem spells it.
+func (m *Modem) dialect(line string) string {
+	if m.config.Profile.NoSpace {
+		return strings.Replace(line, ": ", ":", 1)
+	}
+	return line
 }
 
 // finish ends the command line with a final result and takes the next one.
@@ -363,7 +398,7 @@ func (m *Modem) finish(final string) {
 		if numeric && !m.verbose {
 			m.text(code + "\r")
 		} else {
-			m.text(m.eol + final + m.eol)
+			m.text(m.eol + m.dialect(final) + m.eol)
 		}
 	}
 	m.state = stateCommand

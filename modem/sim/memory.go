@@ -21,15 +21,22 @@ type stored struct {
 func (p Profile) newMemories() map[string]*memory {
 	memories := map[string]*memory{}
 	for _, mem := range p.Memories {
-		memories[mem.Name] = &memory{slots: make([]*stored, mem.Slots)}
+		if mem.SameAs == "" {
+			memories[mem.Name] = &memory{slots: make([]*stored, mem.Slots)}
+		}
+	}
+	for _, mem := range p.Memories {
+		if mem.SameAs != "" {
+			memories[mem.Name] = memories[mem.SameAs]
+		}
 	}
 	return memories
 }
 
 // memoriesAtStart are those in use after a start.
 func (p Profile) memoriesAtStart() [3]string {
-	if len(p.Memories) == 0 {
-		return [3]string{}
+	if len(p.Memories) == 0 || p.MemoriesStart != [3]string{} {
+		return p.MemoriesStart
 	}
 	first := p.Memories[0].Name
 	return [3]string{first, first, first}
@@ -70,30 +77,41 @@ func (m *Modem) setCPMS(c command) outcome {
 	for _, mem := range m.config.Profile.Memories {
 		names = append(names, mem.Name)
 	}
+	receive, most := m.config.Profile.ReceiveMemories, m.config.Profile.MemoriesCount
+	if receive == nil {
+		receive = names
+	}
+	if most == 0 {
+		most = len(m.cpms)
+	}
 	switch c.form {
 	case formTest:
-		set := ""
-		if len(names) > 0 {
-			set = `"` + strings.Join(names, `","`) + `"`
-		}
-		return answer(fmt.Sprintf("+CPMS: (%s),(%s),(%s)", set, set, set))
+		set := quotedList(names)
+		return answer(fmt.Sprintf("+CPMS: (%s),(%s),(%s)", set, set, quotedList(receive)))
 	case formRead:
 		return answer("+CPMS: " + m.memoryState(true))
 	case formExecute:
 		return m.cms(cmsNotAllowed)
 	}
 	args := arguments(c.args)
-	if len(args) > len(m.cpms) {
+	if len(args) > most {
 		return m.cms(cmsNotAllowed)
 	}
-	for _, name := range args {
-		if m.memories[name] == nil {
+	for i, name := range args {
+		if m.memories[name] == nil || i == 2 && !slices.Contains(receive, name) {
 			return m.cms(cmsNotAllowed)
 		}
 	}
 	copy(m.cpms[:], args)
 	m.pumpSoon()
 	return answer("+CPMS: " + m.memoryState(false))
+}
+
+func quotedList(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return `"` + strings.Join(names, `","`) + `"`
 }
 
 func (m *Modem) memoryState(names bool) string {
@@ -136,6 +154,9 @@ func (m *Modem) cmgr(c command) outcome {
 		return m.cms(cmsInvalidIndex)
 	case *slot == nil && m.config.Profile.EmptyIsOK:
 		return answer()
+	case *slot == nil && m.config.Profile.EmptyIsBlank:
+		const blank = "0006000081" + "00000000000000" + "00000000000000" + "00"
+		return answer("+CMGR: 0,,19", blank)
 	case *slot == nil:
 		return m.cms(cmsInvalidIndex)
 	}
@@ -173,6 +194,14 @@ func (m *Modem) cmgl(c command) outcome {
 				lines = append(lines, m.entry(fmt.Sprintf("+CMGL: %d,", i+m.config.Profile.FirstIndex), s)...)
 			}
 		}
+	}
+	if hang := m.config.Profile.CMGLHangs; hang > 0 && which == 4 {
+		m.violate(ViolationHangs)
+		m.after(hang, func() {
+			m.info(lines...)
+			m.finish(finalOK)
+		})
+		return outcome{pending: true}
 	}
 	return answer(lines...)
 }

@@ -67,6 +67,9 @@ func (m *Modem) setCSMP(c command) outcome {
 	if c.form != formSet || !ok || len(values) > len(m.csmp) {
 		return m.cms(cmsInvalidText)
 	}
+	if m.config.Profile.CSMPWipesSMSC {
+		m.config.SMSC = ""
+	}
 	for i, v := range values {
 		if v > 255 {
 			return m.cms(cmsInvalidText)
@@ -91,7 +94,10 @@ func (m *Modem) csca(c command) outcome {
 	case formTest:
 		return answer()
 	case formRead:
-		if m.config.SMSC == "" {
+		switch {
+		case m.config.SMSC == "" && m.config.Profile.NoSMSC != "":
+			return answer(m.config.Profile.NoSMSC)
+		case m.config.SMSC == "":
 			return answer()
 		}
 		typ := typeUnknown
@@ -113,18 +119,21 @@ func (m *Modem) csca(c command) outcome {
 
 // setCNMI is AT+CNMI, TS 27.005 3.4.1; numbers left out stay as they are.
 func (m *Modem) setCNMI(c command) outcome {
-	allowed := m.config.Profile.CNMI
+	allowed, most := m.config.Profile.CNMI, m.config.Profile.CNMICount
+	if most == 0 {
+		most = len(m.cnmi)
+	}
 	switch c.form {
 	case formTest:
 		return answer("+CNMI: (" + strings.Join(allowed[:], "),(") + ")")
 	case formRead:
 		return answer("+CNMI: " + joinNumbers(m.cnmi[:]))
 	case formExecute:
-		m.cnmi = [5]int{}
+		m.cnmi = m.config.Profile.CNMIStart
 		return answer()
 	}
 	values, ok := numbers(c.args)
-	if !ok || len(values) > len(m.cnmi) {
+	if !ok || len(values) > most {
 		return m.cms(cmsInvalidPDU)
 	}
 	next := m.cnmi
@@ -137,7 +146,9 @@ func (m *Modem) setCNMI(c command) outcome {
 		}
 		next[i] = v
 	}
-	m.cnmi = next
+	if !m.config.Profile.CNMIIgnored {
+		m.cnmi = next
+	}
 	m.pumpSoon()
 	return answer()
 }
@@ -241,23 +252,25 @@ func (m *Modem) place(in incoming) bool {
 	}
 	mode, mt, ds := m.cnmi[0], m.cnmi[1], m.cnmi[3]
 	switch {
+	case in.report != nil && m.config.Profile.NoReports:
+		return true
 	case in.report != nil && (ds == 0 || mode == modeBuffer):
 		return false
 	case in.report != nil && ds == 2:
 		return m.placeReportInMemory(in)
 	case in.report != nil:
-		m.unsolicited(m.direct("+CDS", in)...)
+		m.announce(m.direct("+CDS", in)...)
 		m.awaitAck(in)
 		m.reported(in)
 		return true
 	case mt == toClient && mode != modeBuffer:
-		m.unsolicited(m.direct("+CMT", in)...)
+		m.announce(m.direct("+CMT", in)...)
 		m.awaitAck(in)
 		return true
 	default:
 		slot, ok := m.store(m.cpms[2], in)
 		if ok && mt >= toMemory && mode != modeBuffer {
-			m.unsolicited(fmt.Sprintf(`+CMTI: "%s",%d`, m.cpms[2], slot))
+			m.announceStored("+CMTI", m.cpms[2], slot, m.config.Profile.MessageAnnouncement)
 		}
 		return ok
 	}
@@ -268,17 +281,35 @@ func (m *Modem) placeReportInMemory(in incoming) bool {
 	if m.memories["SR"] != nil {
 		memory = "SR"
 	}
+	if own := m.config.Profile.ReportMemory; own != "" {
+		memory = own
+	}
 	slot, ok := m.store(memory, in)
 	if !ok {
 		return false
 	}
-	where := fmt.Sprintf(`"%s",%d`, memory, slot)
-	if quirk := m.config.Profile.ReportAnnouncement; quirk != "" {
-		where = quirk
-	}
-	m.unsolicited("+CDSI: " + where)
+	m.announceStored("+CDSI", memory, slot, m.config.Profile.ReportAnnouncement)
 	m.reported(in)
 	return true
+}
+
+// announceStored tells where a message was stored, or what the profile says
+// instead.
+func (m *Modem) announceStored(name, memory string, slot int, instead string) {
+	switch instead {
+	case NoAnnouncement:
+	case "":
+		m.announce(fmt.Sprintf(`%s: "%s",%d`, name, memory, slot))
+	default:
+		m.announce(name + ": " + instead)
+	}
+}
+
+// announce tells of a message or report, where that is told.
+func (m *Modem) announce(lines ...string) {
+	if after := m.config.Profile.URCsAfter; after == "" || m.given[after] {
+		m.unsolicited(lines...)
+	}
 }
 
 func (m *Modem) reported(in incoming) {
@@ -300,27 +331,32 @@ func (m *Modem) direct(name string, in incoming) []string {
 	return []string{fmt.Sprintf("%s: %s%d", name, alpha, tpduLength(pdu)), fmt.Sprintf("%X", pdu)}
 }
 
+// textTime is a time stamp of text mode, TS 27.005 3.1, in UTC.
+const textTime = "06/01/02,15:04:05+00"
+
 // text is a message in text mode (TS 27.005 3.4.1): a line that begins with
 // prefix, and for a message one with its text.
 func (in incoming) text(prefix string) []string {
-	const form = "06/01/02,15:04:05+00"
 	if r := in.report; r != nil {
 		number, typ := r.Message.To, typeUnknown
 		if strings.HasPrefix(number, "+") {
 			typ = typeInternational
 		}
 		return []string{fmt.Sprintf(`%s6,%d,"%s",%d,"%s","%s",%d`, prefix, r.Message.MR, number, typ,
-			r.Message.Accepted.Format(form), r.At.Format(form), r.Status)}
+			r.Message.Accepted.Format(textTime), r.At.Format(textTime), r.Status)}
 	}
-	return []string{fmt.Sprintf(`%s"%s",,"%s"`, prefix, in.sms.from, in.sms.scts.Format(form)), in.sms.text}
+	return []string{fmt.Sprintf(`%s"%s",,"%s"`, prefix, in.sms.from, in.sms.scts.Format(textTime)), in.sms.text}
 }
 
 // awaitAck waits for AT+CNMA where AT+CSMS=1. Without it the modem refuses the
 // message, which then comes again, and routes nothing more to the client (TS
 // 27.005 3.4.4).
 func (m *Modem) awaitAck(in incoming) {
-	const window = 15 * time.Second
-	if m.csms == 0 {
+	window := m.config.Profile.AckWindow
+	if window == 0 {
+		window = 15 * time.Second
+	}
+	if m.csms != 1 {
 		return
 	}
 	m.unacked = &in

@@ -51,7 +51,7 @@ func TestReportInMemory(t *testing.T) {
 				if got := cl.rest(time.Second); got != "\r\n"+c.announced+"\r\n" {
 					t.Errorf("%q", got)
 				}
-				if c.profile.Name != "huawei" {
+				if c.profile.Name != "e3531" {
 					if c.profile.EmptyIsOK { // announced in "SM", and not there
 						cl.want(c.read, "OK")
 					}
@@ -128,7 +128,7 @@ func TestMessageIn(t *testing.T) {
 // TestMemoryFull: a full memory stops reception until room is made.
 func TestMemoryFull(t *testing.T) {
 	p := Huawei()
-	p.Memories = []Memory{{"SM", 2}}
+	p.Memories = []Memory{{Name: "SM", Slots: 2}}
 	virtual(t, at0(), ModemConfig{Profile: p}, func(t *testing.T, m *Modem, c *client) {
 		c.prepare()
 		c.want("AT+CNMI=2,1,0,1,0", "OK")
@@ -243,8 +243,8 @@ func TestIdentities(t *testing.T) {
 	if _, err := ProfileNamed("nokia"); err == nil {
 		t.Error("an unknown profile is known")
 	}
-	for _, name := range []string{"generic", "sim800", "quectel", "huawei"} {
-		if p, err := ProfileNamed(name); err != nil || p.Name != name {
+	for name, own := range map[string]string{"generic": "generic", "sim800": "sim800", "quectel": "ec25", "huawei": "e3531"} {
+		if p, err := ProfileNamed(name); err != nil || p.Name != own {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

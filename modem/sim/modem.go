@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"sync"
 	"time"
 )
@@ -87,7 +88,11 @@ type Modem struct {
 	hung    bool     // input is held until the modem comes back
 	held    [][]byte // what came meanwhile
 
-	fullFunction bool // AT+CFUN=1
+	function     int // AT+CFUN
+	simBusy      int // commands that are still to be refused
+	functionBusy int
+	given        map[string]bool // commands since the start that a profile waits for
+	signal       int
 	smsReady     bool
 	searching    bool // not registered whatever registration says
 	registration [len(domains)]int
@@ -110,6 +115,8 @@ func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 	config.fill(m.index)
 	m.config = config
 	m.mr = config.FirstMR
+	m.given = map[string]bool{}
+	m.signal = config.Profile.Signal
 	m.table = commandTable()
 	m.memories = config.Profile.newMemories()
 	m.sim = newSIM(config)
@@ -118,7 +125,7 @@ func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 			return nil, err
 		}
 	}
-	for _, f := range config.Faults {
+	for _, f := range slices.Concat(config.Profile.Faults, config.Faults) {
 		if err := m.addFault(f); err != nil {
 			return nil, err
 		}
@@ -344,7 +351,11 @@ func (m *Modem) boot() {
 	m.state = stateDeaf
 	m.hung, m.held = false, nil
 	m.sim.removePIN()
-	m.smsReady, m.fullFunction = false, false
+	m.smsReady, m.function, m.functionBusy = false, 0, 0
+	m.given = map[string]bool{}
+	if m.config.Profile.References == ReferencesRestart {
+		m.mr = m.config.FirstMR
+	}
 	m.refuseUnacked()
 	m.ussd = ussdSession{round: m.ussd.round + 1}
 	m.unsent, m.sending, m.line = nil, nil, nil
@@ -387,7 +398,27 @@ func (m *Modem) ready() {
 	if m.state == stateDeaf {
 		m.state = stateCommand
 	}
-	m.fullFunction = m.config.Profile.BootCFUN != 4
+	m.function = m.config.Profile.BootCFUN
+	switch m.function {
+	case 0:
+		m.function = 1
+	case -1:
+		m.function = 0
+	}
+	m.simBusy = m.config.Profile.SIMBusy
 	m.smsReady = true
 	m.registration = m.config.Profile.Registration
+	for _, c := range m.config.Profile.Chatter {
+		m.chatter(c)
+	}
+}
+
+// chatter says its line again and again.
+func (m *Modem) chatter(c Chatter) {
+	m.after(c.Every, func() {
+		if !m.given[c.Off] {
+			m.unsolicited(c.Line)
+		}
+		m.chatter(c)
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,9 +20,9 @@ type Config struct {
 	Modems int
 	// Prefix begins the paths of their ports: PREFIX0, PREFIX1, ….
 	Prefix string
-	// Profile is the kind of modem, as ProfileNamed knows it; default
-	// "generic".
-	Profile string
+	// Profiles are the kinds of the modems, as ProfileNamed knows them, in
+	// turn: with two of them, modem 2 is again of the first; default "generic".
+	Profiles []string
 	// LogPath is a file that a Journal is appended to; default none.
 	LogPath string
 	// ScriptPath is a file of faults; default none.
@@ -47,7 +48,7 @@ func Run(ctx context.Context, config Config) error {
 	if config.Modems < 1 || config.Modems > 1000 || config.Prefix == "" {
 		return errors.New("sim: 1 to 1000 modems and a prefix of their paths are wanted")
 	}
-	modem, err := config.modem()
+	modems, err := config.modems()
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func Run(ctx context.Context, config Config) error {
 	}
 	n := NewNetwork(network)
 	defer n.Close()
-	for i := range config.Modems {
+	for i, modem := range modems {
 		m, err := n.NewModem(modem)
 		if err != nil {
 			return err
@@ -94,15 +95,27 @@ func Run(ctx context.Context, config Config) error {
 	return nil
 }
 
-// modem is what all modems of a Run have in common.
-func (c Config) modem() (ModemConfig, error) {
-	modem := ModemConfig{PIN: c.PIN}
-	var err error
-	if c.Profile != "" {
-		if modem.Profile, err = ProfileNamed(c.Profile); err != nil {
-			return modem, err
+// modems are those of a Run.
+func (c Config) modems() ([]ModemConfig, error) {
+	common, err := c.common()
+	if err != nil {
+		return nil, err
+	}
+	modems := slices.Repeat([]ModemConfig{common}, c.Modems)
+	for i := range modems {
+		if len(c.Profiles) == 0 {
+			break
+		}
+		if modems[i].Profile, err = ProfileNamed(c.Profiles[i%len(c.Profiles)]); err != nil {
+			return nil, err
 		}
 	}
+	return modems, nil
+}
+
+// common is what all modems of a Run have in common.
+func (c Config) common() (ModemConfig, error) {
+	modem := ModemConfig{PIN: c.PIN}
 	if c.ScriptPath == "" {
 		return modem, nil
 	}

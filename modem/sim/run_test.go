@@ -45,11 +45,11 @@ func TestRun(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- Run(t.Context(), Config{
-			Modems: 2, Prefix: prefix, LogPath: log, ScriptPath: script, Air: Fixed(0), Report: Fixed(0), Stdin: stdin, Stdout: &out,
+			Modems: 2, Prefix: prefix, Profiles: []string{"generic", "sim800"}, LogPath: log, ScriptPath: script, Air: Fixed(0), Report: Fixed(0), Stdin: stdin, Stdout: &out,
 		})
 	}()
 	until(t, "both modems", func() bool {
-		return out.has("modem 0 at "+prefix+"0: generic, IMEI 001017000000011") && out.has("modem 1 at "+prefix+"1: ")
+		return out.has("modem 0 at "+prefix+"0: generic, IMEI 001017000000011") && out.has("modem 1 at "+prefix+"1: sim800")
 	})
 	say := func(line, reply string) {
 		t.Helper()
@@ -153,7 +153,7 @@ func TestRunErrors(t *testing.T) {
 	for name, c := range map[string]Config{
 		"no modems":     {Prefix: dir + "/m"},
 		"no prefix":     {Modems: 1},
-		"profile":       {Modems: 1, Prefix: dir + "/m", Profile: "nokia"},
+		"profile":       {Modems: 2, Prefix: dir + "/m", Profiles: []string{"generic", "nokia"}},
 		"script":        {Modems: 1, Prefix: dir + "/m", ScriptPath: dir + "/none"},
 		"log":           {Modems: 1, Prefix: dir + "/m", LogPath: dir + "/none/log"},
 		"ports":         {Modems: 1, Prefix: dir + "/none/m"},

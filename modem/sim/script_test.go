@@ -23,9 +23,9 @@ func TestExample(t *testing.T) {
 		actions[f.Do], points[f.On] = true, true
 	}
 	for _, a := range []Action{
-		ReplyError, ReplyCMS, ReplyCME, ReplyText, BareOK, Mute, Slow, Hang,
+		ReplyError, ReplyCMS, ReplyCME, ReplyText, BareOK, LateReference, Mute, Slow, Hang,
 		NoPrompt, LatePrompt, SecondPrompt, PromptNoLF, PromptNoSpace,
-		Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, RemoveSIM, SplitBytes, BlockWrites, URC, Noise, NULFlood, NMEA,
+		Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, RemoveSIM, SplitBytes, BlockWrites, URC, URCInEcho, URCInAnswer, Noise, NULFlood, NMEA,
 		DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, ShuffleReports,
 	} {
 		if !actions[a] {
@@ -41,7 +41,7 @@ func TestExample(t *testing.T) {
 			t.Errorf("no word on %s", p)
 		}
 	}
-	hang := faults[8]
+	hang := faults[9]
 	if hang.Do != Hang || hang.For != 90*time.Second || hang.To != "+33600000005" || hang.Modem != nil {
 		t.Errorf("%+v", hang)
 	}

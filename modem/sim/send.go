@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -132,8 +133,7 @@ func (m *Modem) submit(s *sending) {
 
 // taken is the moment at which the network has the message.
 func (m *Modem) taken(msg Message) {
-	msg.MR = m.mr // a modem counts for itself, whatever the PDU says
-	m.mr++
+	msg.MR = m.reference() // a modem counts for itself, whatever the PDU says
 	p := m.plan(msg)
 	m.network.accept(&msg, p)
 	if p.early && len(p.statuses) > 0 && msg.StatusReport && !p.lost {
@@ -147,10 +147,38 @@ func (m *Modem) taken(msg Message) {
 	st := m.strike(OnAccepted, subject{to: msg.To})
 	m.proceed(st, func() {
 		if !st.answered(m) {
-			m.info(fmt.Sprintf("+CMGS: %d", msg.MR))
-			m.finish(finalOK)
+			m.giveReference(msg, st)
 		}
 	})
+}
+
+// reference draws the next one.
+func (m *Modem) reference() byte {
+	if m.config.Profile.References == ReferencesZero {
+		return 0
+	}
+	mr := m.mr
+	m.mr++
+	if m.config.Profile.References == ReferencesSkip {
+		m.mr += mr % 3
+	}
+	return mr
+}
+
+// giveReference answers a message that was accepted. A fault may have the
+// final result come first, and even be an error.
+func (m *Modem) giveReference(msg Message, st step) {
+	line := fmt.Sprintf("+CMGS: %d", msg.MR)
+	if m.config.Profile.SubmitTime {
+		line += `,"` + msg.Accepted.Format(textTime) + `"`
+	}
+	if st.referenceAfter > 0 {
+		m.finish(cmp.Or(st.referenceFinal, finalOK))
+		m.after(st.referenceAfter, func() { m.info(line) })
+		return
+	}
+	m.info(line)
+	m.finish(finalOK)
 }
 
 // read makes a Submit of what the client sent, or a +CMS code.

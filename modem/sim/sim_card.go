@@ -1,6 +1,10 @@
 package sim
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // simCard is the SIM as the modem sees it, TS 27.007 8.3.
 type simCard struct {
@@ -75,7 +79,15 @@ func (m *Modem) simRefuses(c command) (outcome, bool) {
 		"+CPIN", "+CFUN", "+CMEE", "+CGMI", "+CGMM", "+CGMR", "+CGSN", "+GMI", "+GMM", "+GMR", "+GSN",
 		"+CSQ", "+CREG", "+CGREG", "+CEREG", "+C5GREG", "+COPS", "+CSCS", "+GCAP", "+CLAC", "+IPR", "+CPAS",
 	}
-	if c.name[0] != '+' || slices.Contains(always, c.name) {
+	_, tries := triesCommands()[c.name]
+	if m.simBusy > 0 && (c.name == "+CPIN" || c.name == "+CIMI" || isMessageCommand(c.name)) && m.sim.present {
+		m.simBusy--
+		if isMessageCommand(c.name) {
+			return m.cms(cmsSIMBusy), true
+		}
+		return m.cme(cmeSIMBusy), true
+	}
+	if c.name[0] != '+' || tries || slices.Contains(always, c.name) {
 		return outcome{}, false
 	}
 	cme, cms := cmeSIMNotInserted, cmsSIMNotInserted
@@ -83,6 +95,9 @@ func (m *Modem) simRefuses(c command) (outcome, bool) {
 	case "READY":
 		return outcome{}, false
 	case "SIM PIN":
+		if final := m.config.Profile.PINRequired; final != "" {
+			return outcome{final: final}, true
+		}
 		cme, cms = cmeSIMPIN, cmsSIMPIN
 	case "SIM PUK":
 		cme, cms = cmeSIMPUK, cmsSIMPUK
@@ -91,6 +106,42 @@ func (m *Modem) simRefuses(c command) (outcome, bool) {
 		return m.cms(cms), true
 	}
 	return m.cme(cme), true
+}
+
+// triesCommands are the commands of several makers that tell how often PIN,
+// PUK and their second ones may be tried, and the form of the answer: state,
+// then the tries of PIN, PUK, PIN2 and PUK2.
+func triesCommands() map[string]string {
+	return map[string]string{
+		"+CPINR":   "+CPINR: SIM PIN,%[2]d,3\r\n+CPINR: SIM PUK,%[3]d,10\r\n+CPINR: SIM PIN2,%[4]d,3\r\n+CPINR: SIM PUK2,%[5]d,10",
+		"+CPINC":   "+CPINC: %[2]d,%[4]d,%[3]d,%[5]d",
+		"^CPIN":    "^CPIN: %[1]s,%[2]d,%[3]d,%[2]d,%[5]d,%[4]d",
+		"+QPINC":   "+QPINC: \"SC\",%[2]d,%[3]d\r\n+QPINC: \"P2\",%[4]d,%[5]d",
+		"+SPIC":    "+SPIC: %[2]d,%[3]d,%[4]d,%[5]d",
+		"^SPIC":    "^SPIC: %[2]d",
+		"#PCT":     "#PCT: %[2]d",
+		"+UPINCNT": "+UPINCNT: %[2]d,%[4]d,%[3]d,%[5]d",
+	}
+}
+
+// pinTries answers the one that the profile knows, whatever its form.
+func (m *Modem) pinTries(c command) outcome {
+	switch {
+	case c.name != m.config.Profile.PINTries:
+		return m.unknown()
+	case c.form == formTest:
+		return answer()
+	case m.sim.cpin() == "":
+		return m.cme(cmeSIMNotInserted)
+	}
+	lines := strings.Split(fmt.Sprintf(triesCommands()[c.name]+"%.0[6]s", m.sim.cpin(), m.sim.tries, m.sim.pukTries, 3, 10, ""), "\r\n")
+	if c.form == formSet { // about one of them
+		which := arguments(c.args)[0]
+		lines = slices.DeleteFunc(lines, func(line string) bool {
+			return !strings.Contains(line, " "+which+",") && !strings.Contains(line, `"`+which+`"`)
+		})
+	}
+	return answer(lines...)
 }
 
 // SetSIMPresent inserts the SIM or takes it out.

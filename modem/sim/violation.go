@@ -30,6 +30,9 @@ const (
 	ViolationPDU ViolationKind = "invalid SMS-SUBMIT"
 	// ViolationTextMode: a PDU sent as the text of a message.
 	ViolationTextMode ViolationKind = "PDU in text mode"
+	// ViolationHangs: the whole list of messages where the profile says that
+	// the modem stands still over it.
+	ViolationHangs ViolationKind = "AT+CMGL of all where that hangs"
 	// ViolationArguments: AT+CMGS without a length in PDU mode.
 	ViolationArguments ViolationKind = "AT+CMGS without a length"
 )
