@@ -29,24 +29,34 @@ const (
 
 // command is the one that the engine has written last.
 type command struct {
-	phase   phase
-	text    string // as the modem would echo it: AT+CREG?
-	id      string // the prefix of its answers: +CREG
-	query   bool   // text ends in "?"
-	twoStep bool
-	echoed  bool
-	answers int // lines with its own prefix so far
-	octets  int // handed to the engine so far
-	payload string
-	until   time.Time // when the final result of a payload is overdue
+	phase    phase
+	text     string // as the modem would echo it: AT+CREG?
+	id       string // the prefix of its answers: +CREG
+	shape    shape
+	query    bool // its answer is known to be over when it is quiet
+	twoStep  bool
+	echo     echo
+	echoed   bool
+	answers  int  // lines with its own prefix so far
+	answered bool // what hold kept has been released
+	textMode bool // the messages of its answer are texts
+	octets   int  // handed to the engine so far
+	payload  echo
+	until    time.Time // when the final result of a payload is overdue
+	earlyOK  bool      // OK came before +CMGS
+	lateOK   time.Time // when a late +CMGS came whose OK is still to come
 }
 
 func newCommand(text string, twoStep bool) command {
-	id := strings.TrimPrefix(text, "AT")
+	id, form := strings.TrimPrefix(text, "AT"), ""
 	if i := strings.IndexAny(id, "=?"); i >= 0 {
-		id = id[:i]
+		id, form = id[:i], id[i:]
 	}
-	c := command{phase: answering, text: text, id: id, query: strings.HasSuffix(text, "?"), twoStep: twoStep}
+	c := command{
+		phase: answering, text: text, id: id, shape: shapeOf(id, form), twoStep: twoStep,
+		echo: echo{text: text},
+	}
+	c.query = strings.HasSuffix(form, "?") || c.shape == oneLine
 	if twoStep {
 		c.phase = prompting
 	}
@@ -117,7 +127,6 @@ func (w *Wire) writeCommand(b []byte) error {
 	}
 	w.cmd = newCommand(text, !bytes.HasSuffix(b, []byte("\n")))
 	w.flight = Flight{Began: time.Now()}
-	w.lateOK = false
 	if w.cmd.twoStep {
 		w.startTimer(w.opts.PromptTimeout)
 	} else {
@@ -143,7 +152,7 @@ func (w *Wire) writePayload(b []byte) error {
 		return nil
 	}
 	w.cmd.phase = writing
-	w.cmd.payload = string(b[:len(b)-1])
+	w.cmd.payload = echo{text: string(b[:len(b)-1])}
 	w.cmd.until = time.Now().Add(w.opts.FinalTimeout)
 	w.startTimer(w.opts.FinalTimeout)
 	w.mu.Unlock()
@@ -158,7 +167,7 @@ func (w *Wire) writePayload(b []byte) error {
 	w.flight.Committed, w.flight.CommittedAt = true, time.Now()
 	if w.cmd.phase == writing {
 		w.cmd.phase = committed
-		if w.cmd.answers > 0 { // the modem was quicker than this goroutine
+		if w.cmd.answers > 0 || w.cmd.earlyOK { // the modem was quicker than this goroutine
 			w.startTimer(quietFinal)
 		}
 	}
@@ -210,6 +219,8 @@ func (w *Wire) finish(cause Cause, final []byte) {
 
 // settle notes how the command under way ended.
 func (w *Wire) settle(cause Cause) {
+	w.release()
+	w.forgetOwn()
 	w.flight.Cause, w.flight.Ended = cause, time.Now()
 	w.echoOn = w.cmd.echoed
 	if w.cmd.echoed && w.unechoed >= echoIsOff {
@@ -260,9 +271,11 @@ func (w *Wire) expire(id uint64) {
 	case id != w.timerID || w.cmd.phase == idle:
 	case w.cmd.phase == prompting || w.cmd.phase == prompted:
 		w.abort(NoPrompt)
+	case w.cmd.earlyOK:
+		w.finish(Answered, []byte("OK"))
 	case w.cmd.phase == answering && time.Since(w.heardAt) < quietFinal && time.Since(w.flight.Began) < maxDribble:
 		w.startTimer(quietFinal - time.Since(w.heardAt)) // the answer is still coming
-	case (w.cmd.query || w.cmd.twoStep) && w.cmd.answers > 0:
+	case (w.cmd.answers > 0 || w.cmd.octets > 0) && !w.awaitsOwn():
 		w.finish(Unfinished, []byte("OK"))
 	default:
 		w.end(Timeout)

@@ -174,7 +174,7 @@ func FuzzWire(f *testing.F) {
 		defer w.mu.Unlock()
 		defer w.stopTimer()
 		if state%4 == 3 {
-			w.cmd.phase, w.cmd.payload = committed, pdu
+			w.cmd.phase, w.cmd.payload = committed, echo{text: pdu}
 		}
 		for piece := range slices.Chunk(octets, 7) {
 			w.feed(piece)

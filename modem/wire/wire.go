@@ -168,14 +168,20 @@ type Wire struct {
 	echoOn  bool // the last command was echoed
 	// unechoed counts the commands in a row that were answered and not echoed.
 	unechoed int
-	lateOK   bool      // the OK of a late +CMGS is still to come
 	strayAt  time.Time // when something last came that nobody waited for
 	heardAt  time.Time // when the newest octet behind the last line came
 
 	// Owned by the reading goroutine, under mu.
 	partial  []byte
-	skipping bool // the rest of an endless line
-	header   pduHeader
+	skipping bool      // the rest of an endless line
+	pile     []message // unsolicited or own, whose second line is to come
+	quote    quote     // a +CUSD whose end is to come
+	// held are unsolicited lines that wait until it is clear which line is the
+	// answer of the command; held[best] is by what is known so far.
+	held         []heldLine
+	best         int
+	overdueTimer *time.Timer // of pile and quote
+	overdueID    uint64
 }
 
 // New starts to read the port. The Wire owns it from now on.
@@ -255,11 +261,14 @@ func (w *Wire) Rearm(quiet, most time.Duration) bool {
 		if !w.strayAt.IsZero() {
 			since = min(since, time.Since(w.strayAt))
 		}
+		if len(w.partial) > 0 && !w.heardAt.IsZero() {
+			since = min(since, time.Since(w.heardAt)) // a line is on its way
+		}
 		left := min(quiet-since, most-time.Since(begin))
 		if left <= 0 || w.goneErr != nil {
 			w.partial, w.skipping = w.partial[:0], false
 			w.out, w.cmd = w.out[:0], command{}
-			w.lateOK, w.echoOn = false, false
+			w.echoOn = false
 			w.ended = w.goneErr != nil
 			w.mu.Unlock()
 			return w.goneErr == nil
@@ -310,7 +319,7 @@ func (w *Wire) receive() {
 		if err != nil {
 			w.mu.Lock()
 			w.goneErr = err
-			w.flushHeader()
+			w.flushPending()
 			w.end(Gone)
 			w.mu.Unlock()
 			close(w.gone)
@@ -342,14 +351,14 @@ func (w *Wire) emit(line []byte) {
 
 // sign reports s, if anybody wants to know.
 func (w *Wire) sign(s Sign) {
-	if w.opts.OnSign != nil {
+	if s != 0 && w.opts.OnSign != nil {
 		w.opts.OnSign(s)
 	}
 }
 
 // late reports an answer that came too late for its command.
 func (w *Wire) late(line []byte) {
-	w.strayAt = time.Now()
+	w.strayed()
 	if w.opts.OnLate != nil {
 		w.opts.OnLate(string(line))
 	}
