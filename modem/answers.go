@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // answer returns the last line with the command's prefix, without it, and
@@ -61,72 +63,37 @@ func digits(info []string, least, most int) string {
 func text(info []string, prefix string) string {
 	for _, line := range info {
 		rest, _ := strings.CutPrefix(line, prefix)
-		if s := strings.Trim(rest, "\": "); s != "" {
-			return s[:min(len(s), 60)]
+		if s := shown(strings.Trim(rest, "\": "), 60); s != "" {
+			return s
 		}
 	}
 	return ""
 }
 
-// registration is <stat> of +CREG and its kin: 27.007 7.2.
-type registration int
-
-const (
-	regUnknown   registration = -1
-	regIdle      registration = 0
-	regSearching registration = 2
-	regDenied    registration = 3
-)
-
-// usable tells whether SMS can be sent: registered at home or roaming, also
-// for SMS only (6, 7) or with CSFB not preferred (9, 10).
-func (r registration) usable() bool {
-	switch r {
-	case 1, 5, 6, 7, 9, 10:
-		return true
-	}
-	return false
+// shown is what of s may be shown on a terminal, at most so many octets.
+func shown(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s[:min(len(s), most)])
+	return strings.TrimSpace(s)
 }
 
-// parseRegistration reads all shapes that modems use:
-//
-//	+CREG: <n>,<stat>[,<lac>,<ci>[,<act>]]   the answer
-//	+CREG: <stat>[,<lac>,<ci>[,<act>]]       unsolicited, or a modem's habit
-//
-// A second field of more than two characters is a <lac>.
-func parseRegistration(info []string, prefix string) registration {
-	stat := regUnknown
-	for _, line := range info {
-		rest, ok := strings.CutPrefix(line, prefix)
-		if !ok {
-			continue
-		}
-		f := strings.Split(strings.TrimLeft(rest, ": "), ",")
-		pick := strings.TrimSpace(f[0])
-		if len(f) > 1 {
-			if second := strings.TrimSpace(f[1]); len(second) == 1 || len(second) == 2 && second[0] != '"' {
-				pick = second
-			}
-		}
-		if n, err := strconv.Atoi(pick); err == nil {
-			stat = registration(n)
-		}
+// number is the first number in the answer to a command; ok is whether there is
+// one.
+func number(info []string, prefix string) (n int, ok bool) {
+	s, told := answer(info, prefix)
+	if !told {
+		return 0, false
 	}
-	return stat
+	n, err := strconv.Atoi(fields(s)[0])
+	return n, err == nil
 }
 
-// reason says in words why r is not usable.
-func (r registration) reason() string {
-	switch r {
-	case regIdle:
-		return "not registered, and not searching for a network"
-	case regSearching:
-		return "searching for a network"
-	case regDenied:
-		return "the network denies registration: is the SIM active?"
-	}
-	return "not registered with a network"
-}
+// withoutAT is a command as session.command wants it.
+func withoutAT(cmd string) string { return cmd[min(len("AT"), len(cmd)):] }
 
 // ranges reads the value lists of a test command's answer, as in
 //
@@ -184,33 +151,6 @@ func indications(advertised string) []string {
 		}
 	}
 	return append(likely, rest...)
-}
-
-// dBm turns <rssi> of +CSQ into dBm, 0 if unknown: 27.007 8.5.
-func dBm(info []string) int {
-	s, ok := answer(info, "+CSQ")
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(fields(s)[0])
-	switch {
-	case err != nil || n < 0:
-		return 0
-	case n <= 31:
-		return -113 + 2*n
-	case n >= 100 && n <= 191: // TD-SCDMA and some LTE modems
-		return n - 216
-	}
-	return 0
-}
-
-// operatorName is <oper> of +COPS?, "" if there is none: 27.007 7.3.
-func operatorName(info []string) string {
-	s, _ := answer(info, "+COPS")
-	if f := fields(s); len(f) >= 3 {
-		return strings.ToValidUTF8(f[2][:min(len(f[2]), 40)], "")
-	}
-	return ""
 }
 
 // storedIndex reads +CMTI: <mem>,<index> and +CDSI: <mem>,<index>; ok is

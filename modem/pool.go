@@ -100,6 +100,8 @@ const globEvery = 4
 type Pool struct {
 	cfg      PoolConfig
 	registry *registry
+	cards    *cards
+	profiles []Profile
 	ready    chan *Line
 
 	mu      sync.Mutex
@@ -115,9 +117,15 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		cfg.Logger = slog.Default()
 	}
 	cfg.Timeouts = cfg.Timeouts.withDefaults()
+	profiles, err := allProfiles(cfg.Profiles)
+	if err != nil {
+		return nil, err
+	}
 	p := &Pool{
 		cfg:      cfg,
-		registry: newRegistry(cfg.PINFile),
+		registry: newRegistry(),
+		cards:    newCards(cfg),
+		profiles: profiles,
 		ready:    make(chan *Line),
 		workers:  make(map[string]*worker),
 	}

@@ -4,23 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 )
 
-// preparation brings a session to where it can send. Each condition that does
-// not hold yet is told in plain words and waited for; none is a failure.
+// preparation brings a session to where it can send: step by step, each with
+// a word on what is done or waited for. What does not hold yet is no failure.
 type preparation struct {
 	*session
 	// waiting tells the operator what is waited for.
 	waiting func(State, string)
 	// claim binds the modem to its name as soon as the IMEI is known. An
 	// error ends the preparation.
-	claim    func(identity) error
-	registry *registry
+	claim func(identity) error
+	// port is the port's path, usb what stands behind it as "2c7c:0125", or "".
+	port, usb string
+	cards     *cards
+	profiles  []Profile
 	// grownUp is when a modem that refuses a query has had its time to start:
 	// from then on the query is one that it doesn't know.
 	grownUp time.Time
+	// entered counts the PINs that were taken while the SIM stayed locked.
+	entered int
 }
 
 const (
@@ -30,7 +34,18 @@ const (
 	// unknownTries is how often a query is tried that is refused as unknown
 	// and that a modem can do without.
 	unknownTries = 3
+	// curableFor is how long is waited for what a restart of the modem may
+	// bring about.
+	curableFor = 5 * time.Minute
+	// eagerFor is how long is looked often at what is waited for.
+	eagerFor = time.Minute
+	// lazyPoll is the pause between two looks after that.
+	lazyPoll = 5 * time.Second
 )
+
+// errStuck: the modem answers, but does not get ready; starting it anew may
+// help.
+var errStuck = errors.New("modem: does not get ready")
 
 // grow gives the modem time to start.
 func (p *preparation) grow() { p.grownUp = time.Now().Add(growing) }
@@ -38,22 +53,44 @@ func (p *preparation) grow() { p.grownUp = time.Now().Add(growing) }
 // grown tells whether it had it.
 func (p *preparation) grown() bool { return !time.Now().Before(p.grownUp) }
 
+// step is one state on the way to ready.
+type step struct {
+	doing string // for the operator
+	do    func(context.Context) error
+}
+
+// steps are the states in their order. Error numbers are asked for once the SIM
+// is open, since the steps behind tell by them what is wrong.
+func (p *preparation) steps() []step {
+	return []step{
+		{"asking the modem what it is", p.echoOff},
+		{"asking the modem what it is", p.identify},
+		{"setting the modem up", p.customs},
+		{"looking at the SIM", p.unlock},
+		{"turning the radio on", p.functionality},
+		{"reading the SIM's identity", p.subscriber},
+		{"setting the modem up", p.errorNumbers},
+		{"looking for the network", p.register},
+		{"reading the service centre address", p.serviceCentre},
+		{"setting PDU mode", p.pduMode},
+		{"asking for delivery reports and messages", p.routing},
+		{"reading signal and operator", p.survey},
+		{"waiting for the modem to settle", p.settled},
+	}
+}
+
 // run prepares the modem from an unknown state on. It returns errMute,
-// errGone, claim's error or the context's.
+// errGone, errStuck, claim's error or the context's.
 func (p *preparation) run(ctx context.Context) error {
 	if err := p.resync(ctx); err != nil {
 		return err
 	}
 	p.suspect.Store(false) // all of it is set up from here on
 	p.memory = ""
-	p.waiting(Starting, "")
 	p.grow()
-	steps := [...]func(context.Context) error{
-		p.echoOff, p.identify, p.radioOn, p.unlock, p.subscriber, p.errorNumbers,
-		p.register, p.serviceCentre, p.pduMode, p.routing, p.survey, p.settled,
-	}
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
+	for _, step := range p.steps() {
+		p.waiting(Starting, step.doing)
+		if err := step.do(ctx); err != nil {
 			return err
 		}
 	}
@@ -62,24 +99,53 @@ func (p *preparation) run(ctx context.Context) error {
 
 // optional issues a command whose refusal changes nothing.
 func (p *preparation) optional(ctx context.Context, cmd string) error {
-	_, err := p.ask(ctx, cmd, limitQuick)
+	return p.optionalWithin(ctx, cmd, limitQuick)
+}
+
+func (p *preparation) optionalWithin(ctx context.Context, cmd string, limit time.Duration) error {
+	_, err := p.ask(ctx, cmd, limit)
 	if answered(err) {
 		return nil
 	}
 	return err
 }
 
-// until repeats check until it gives no reason to wait any more.
-func (p *preparation) until(ctx context.Context, check func() (State, string, error)) error {
+// wait is what a step still waits for; the zero value: nothing.
+type wait struct {
+	state  State
+	reason string // in words, with what to do where that is known
+	// curable: it should not last, and starting the modem anew may end it.
+	curable bool
+	// soon: it is about to be over.
+	soon bool
+}
+
+// until repeats check until nothing is waited for any more. What is curable and
+// lasts ends in errStuck.
+func (p *preparation) until(ctx context.Context, check func() (wait, error)) error {
+	begin := time.Now()
+	healthy := begin // when something last was in the way that no restart cures
 	for {
-		state, reason, err := check()
-		if err != nil || reason == "" {
+		w, err := check()
+		if err != nil || w == (wait{}) {
 			return err
 		}
-		p.waiting(state, reason)
+		now := time.Now()
+		if !w.curable {
+			healthy = now
+		}
+		if now.Sub(healthy) >= curableFor {
+			return fmt.Errorf("%w: %s", errStuck, w.reason)
+		}
+		p.waiting(w.state, w.reason)
 		every := p.times.Poll
-		if state == Parked {
+		switch {
+		case w.state == Parked:
 			every = p.times.Retry
+		case w.soon:
+			every = min(every, p.times.Quiet)
+		case now.Sub(begin) > eagerFor:
+			every = max(every, min(lazyPoll, p.times.Retry))
 		}
 		if err := p.pause(ctx, every); err != nil {
 			return err
@@ -116,87 +182,20 @@ func (p *preparation) identify(ctx context.Context) error {
 			break
 		}
 	}
-	p.learn(func(i *identity) { *i = about })
+	p.learn(func(i *identity) {
+		about.iccid = i.iccid
+		*i = about
+	})
+	p.setProfile(MatchProfile(p.profiles, Make{about.manufacturer, about.model, about.firmware, p.usb}))
 	return p.claim(about)
 }
 
-// radioOn turns the radio on; DWM-157 and others start without. The SIM may
-// not answer before.
-func (p *preparation) radioOn(ctx context.Context) error {
-	return p.until(ctx, func() (State, string, error) {
-		info, err := p.ask(ctx, "+CFUN?", limitQuick)
-		if err != nil {
-			if answered(err) {
-				err = nil // it can't tell: registration will
-			}
-			return "", "", err
+// customs gives the commands that the profile has for this kind of modem.
+func (p *preparation) customs(ctx context.Context) error {
+	for _, cmd := range p.profile().Init {
+		if err := p.optional(ctx, withoutAT(cmd)); err != nil {
+			return err
 		}
-		fun, ok := answer(info, "+CFUN")
-		if !ok || strings.HasPrefix(fun, "1") {
-			return "", "", nil
-		}
-		if _, err = p.ask(ctx, "+CFUN=1", limitRadio); err != nil && !answered(err) {
-			return "", "", err
-		}
-		p.grow()
-		return Waiting, "turning the radio on", nil
-	})
-}
-
-// register waits until a network has the SIM registered, in whichever domain.
-func (p *preparation) register(ctx context.Context) error {
-	return p.until(ctx, func() (State, string, error) {
-		ok, reason, err := p.registered(ctx)
-		if ok || err != nil || p.netless && p.grown() {
-			return "", "", err // where the modem can't tell, sending will
-		}
-		return Waiting, reason, nil
-	})
-}
-
-// registered asks each domain in turn; one that is usable is enough. An
-// LTE-only SIM shows +CREG: 0,2 with +CEREG: 0,1. It notes whether the modem
-// knows none of the queries.
-func (s *session) registered(ctx context.Context) (ok bool, reason string, err error) {
-	worst, known := regUnknown, false
-	for _, id := range [...]string{"+CREG", "+CEREG", "+CGREG", "+C5GREG"} {
-		info, err := s.ask(ctx, id+"?", limitSIM)
-		if err != nil && !answered(err) {
-			return false, "", err
-		}
-		stat := parseRegistration(info, id)
-		if stat.usable() {
-			s.netless = false
-			return true, "", nil
-		}
-		known = known || stat != regUnknown || err != nil && !unknownCommand(err)
-		if worst != regDenied && stat > worst && stat <= regDenied {
-			worst = stat
-		}
-	}
-	s.netless = !known
-	if !known {
-		return false, "the modem does not say whether it is registered", nil
-	}
-	return false, worst.reason(), nil
-}
-
-// serviceCentre sees to it that the SIM has a service centre address: a PDU
-// without one uses it. Some modems lose it (AT+CSMP on M6280); what the same
-// SIM had earlier is then put back.
-func (p *preparation) serviceCentre(ctx context.Context) error {
-	info, err := p.ask(ctx, "+CSCA?", limitSIM)
-	if err != nil && !answered(err) {
-		return err
-	}
-	s, _ := answer(info, "+CSCA")
-	number := ""
-	if f := fields(s); len(f) > 0 {
-		number = f[0]
-	}
-	kept := p.registry.serviceCentre(p.identity().imsi, number)
-	if number == "" && kept != "" {
-		return p.optional(ctx, fmt.Sprintf("+CSCA=%q", kept))
 	}
 	return nil
 }
@@ -206,16 +205,16 @@ func (p *preparation) serviceCentre(ctx context.Context) error {
 // it is believed.
 func (p *preparation) pduMode(ctx context.Context) error {
 	unread := 0
-	return p.until(ctx, func() (State, string, error) {
+	return p.until(ctx, func() (wait, error) {
 		if _, err := p.insist(ctx, "+CMGF=0", limitSIM); err != nil {
 			if !answered(err) {
-				return "", "", err
+				return wait{}, err
 			}
-			return Waiting, "the modem refuses PDU mode: its message service is not ready yet, or it has none", nil
+			return wait{state: Waiting, reason: "the modem refuses PDU mode: its message service is not ready yet, or it has none", curable: true}, nil
 		}
 		info, err := p.insist(ctx, "+CMGF?", limitQuick)
 		if err != nil && !answered(err) {
-			return "", "", err
+			return wait{}, err
 		}
 		mode, told := answer(info, "+CMGF")
 		if !told {
@@ -224,15 +223,15 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		switch {
 		case mode == "0":
 			p.modeless = false
-			return "", "", nil
+			return wait{}, nil
 		case told:
 			p.modeless = false
-			return Waiting, "the modem stays in text mode and does not take PDU mode", nil
+			return wait{state: Waiting, reason: "the modem stays in text mode and does not take PDU mode", curable: true}, nil
 		case unread < unknownTries && !p.modeless:
-			return Waiting, "the modem does not say whether it has taken PDU mode", nil
+			return wait{state: Waiting, reason: "the modem does not say whether it has taken PDU mode"}, nil
 		}
 		p.modeless = true
-		return "", "", nil
+		return wait{}, nil
 	})
 }
 
@@ -275,14 +274,24 @@ func (p *preparation) survey(ctx context.Context) error {
 	return p.askOperator(ctx)
 }
 
+// askSignal asks AT+CSQ, and AT+CESQ where that doesn't know: 27.007 8.69.
 func (s *session) askSignal(ctx context.Context) error {
-	info, err := s.ask(ctx, "+CSQ", limitQuick)
-	if err != nil && !answered(err) {
-		return err
+	signal := 0
+	for _, q := range [...]struct {
+		cmd  string
+		read func([]string) int
+	}{{"+CSQ", dBm}, {"+CESQ", extendedDBm}} {
+		info, err := s.ask(ctx, q.cmd, limitQuick)
+		if err != nil && !answered(err) {
+			return err
+		}
+		if signal = q.read(info); signal != 0 {
+			break
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.signalDBm = dBm(info)
+	s.signalDBm = signal
 	return nil
 }
 
@@ -311,7 +320,7 @@ func (p *preparation) settled(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range [...]func(context.Context) error{p.echoOff, p.errorNumbers, p.pduMode, p.routing} {
+		for _, step := range [...]func(context.Context) error{p.echoOff, p.customs, p.errorNumbers, p.pduMode, p.routing} {
 			if err := step(ctx); err != nil {
 				return err
 			}

@@ -3,22 +3,15 @@ package modem
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"sync"
 )
 
-// registry remembers, for the Pool's life, which modem has which name, which
-// PINs were tried and which service centre a SIM had.
+// registry remembers, for the Pool's life, which modem has which name.
 type registry struct {
-	pinFile string
-
-	mu      sync.Mutex
-	modems  map[string]*binding // by IMEI, or by port where there is none
-	names   map[string]*binding
-	tried   map[string]bool   // PINs, by modem and SIM
-	centres map[string]string // service centre addresses, by IMSI
-	freed   chan struct{}     // closed and renewed when a binding is released
+	mu     sync.Mutex
+	modems map[string]*binding // by IMEI, or by port where there is none
+	names  map[string]*binding
+	freed  chan struct{} // closed and renewed when a binding is released
 }
 
 // binding ties a name to a modem. Its owner is the port worker that serves
@@ -31,14 +24,11 @@ type binding struct {
 	live       bool // owner has the modem open
 }
 
-func newRegistry(pinFile string) *registry {
+func newRegistry() *registry {
 	return &registry{
-		pinFile: pinFile,
-		modems:  make(map[string]*binding),
-		names:   make(map[string]*binding),
-		tried:   make(map[string]bool),
-		centres: make(map[string]string),
-		freed:   make(chan struct{}),
+		modems: make(map[string]*binding),
+		names:  make(map[string]*binding),
+		freed:  make(chan struct{}),
 	}
 }
 
@@ -129,39 +119,4 @@ func (r *registry) elsewhere(name string, w *worker) bool {
 	defer r.mu.Unlock()
 	b := r.names[name]
 	return b != nil && b.owner != nil && b.owner != w
-}
-
-// serviceCentre remembers number as the SIM's, or returns what it had if
-// number is "".
-func (r *registry) serviceCentre(imsi, number string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if number != "" && imsi != "" {
-		r.centres[imsi] = number
-	}
-	return r.centres[imsi]
-}
-
-// pin returns the PIN in the PIN file unless it was tried on this modem and
-// SIM before. The error says why there is none.
-func (r *registry) pin(imei, sim string) (string, error) {
-	if r.pinFile == "" {
-		return "", errors.New("the SIM asks for its PIN, and no PIN file is configured")
-	}
-	raw, err := os.ReadFile(r.pinFile)
-	if err != nil {
-		return "", errors.New("the SIM asks for its PIN, and the PIN file can't be read")
-	}
-	pin := strings.TrimSpace(string(raw))
-	if len(pin) < 4 || len(pin) > 8 || strings.Trim(pin, "0123456789") != "" {
-		return "", errors.New("the PIN file holds no PIN of 4 to 8 digits")
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	key := imei + "/" + sim + "/" + pin
-	if r.tried[key] {
-		return "", errors.New("the SIM refused the PIN, which is not tried twice: correct the PIN file")
-	}
-	r.tried[key] = true
-	return pin, nil
 }

@@ -43,11 +43,12 @@ type session struct {
 
 	// Owned by the holder of the turn.
 	engine     *at.AT
-	unanswered int // messages in a row that the network said nothing of
-	silent    silences // commands, by what ask met
-	unordered silences // queries, by what inOrder met
-	memory    string   // what +CPMS was last set to, "" if never
-	modeless  bool     // the modem won't tell whether it is in PDU mode
+	unanswered int      // messages in a row that the network said nothing of
+	silent     silences // commands, by what ask met
+	unordered  silences // queries, by what inOrder met
+	memory     string   // what +CPMS was last set to, "" if never
+	modeless   bool     // the modem won't tell whether it is in PDU mode
+	centre     string   // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
 	// the worker's goroutine.
@@ -68,6 +69,7 @@ type session struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	about     identity
+	kind      Profile // what this kind of modem does in its own way
 	operator  string
 	signalDBm int
 	used      time.Time // when the last message was over
@@ -77,6 +79,7 @@ type session struct {
 type identity struct {
 	manufacturer, model, firmware string
 	imei, imsi                    string
+	iccid                         string // "" also where nobody asked for it
 }
 
 func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) *session {
@@ -158,6 +161,22 @@ func (s *session) usedAt() time.Time {
 	return s.used
 }
 
+// profile is what this kind of modem does in its own way; the zero Profile
+// until the modem is identified.
+func (s *session) profile() Profile {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.kind
+}
+
+// setProfile is called between commands.
+func (s *session) setProfile(p Profile) {
+	s.mu.Lock()
+	s.kind = p
+	s.mu.Unlock()
+	s.wire.SetPace(time.Duration(p.Pace))
+}
+
 func (s *session) learn(change func(*identity)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,6 +192,9 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 	}
 	if s.engine == nil {
 		return nil, errMute
+	}
+	if s.profile().Avoids("AT" + cmd) {
+		return nil, errAvoided
 	}
 	s.wire.Limit(limit)
 	info, err := s.engine.Command(cmd)
@@ -212,6 +234,10 @@ func (s silences) note(cmd string) {
 
 // errSilent is ask's error for a command that the modem left unanswered.
 var errSilent = fmt.Errorf("modem: leaves the command unanswered: %w", at.ErrError)
+
+// errAvoided is command's error for one that must not be given to this kind of
+// modem.
+var errAvoided = fmt.Errorf("modem: the command is not for this modem: %w", at.ErrError)
 
 // manySilences is how many commands a modem leaves unanswered before it is
 // taken to do so with all that it doesn't know; they are then waited for no

@@ -1,10 +1,11 @@
 package modem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/warthog618/modem/at"
@@ -12,42 +13,83 @@ import (
 
 // unlock waits until the SIM is ready, and gives it its PIN once.
 func (p *preparation) unlock(ctx context.Context) error {
-	asked := false
-	return p.until(ctx, func() (State, string, error) {
+	asked, powered := false, false
+	return p.until(ctx, func() (wait, error) {
 		info, err := p.insist(ctx, "+CPIN?", limitSIM)
 		if errors.Is(err, at.ErrError) && !asked {
 			asked = true // a bare ERROR: ask for the number behind it
-			if err := p.optional(ctx, "+CMEE=1"); err != nil {
-				return "", "", err
+			if err := p.errorNumbers(ctx); err != nil {
+				return wait{}, err
 			}
 			info, err = p.insist(ctx, "+CPIN?", limitSIM)
 		}
 		lock, told := answer(info, "+CPIN")
 		switch {
 		case err != nil && !answered(err):
-			return "", "", err
+			return wait{}, err
 		case p.grown() && (err != nil && unknownCommand(err) || err == nil && !told):
-			return "", "", nil // it can't tell: registration or sending will
+			return wait{}, nil // it can't tell: registration or sending will
+		case err != nil && !powered:
+			powered = true // with minimum functionality the SIM has no power
+			if err := p.power(ctx); err != nil {
+				return wait{}, err
+			}
+			return wait{state: Waiting, reason: simTrouble(err).reason, soon: true}, nil
 		case err != nil:
-			state, reason := simTrouble(err)
-			return state, reason, nil
+			return simTrouble(err), nil
 		}
-		switch {
+		switch lock = strings.ToUpper(strings.Trim(lock, `" `)); {
 		case strings.HasPrefix(lock, "READY"):
-			return "", "", nil
-		case strings.HasPrefix(lock, "SIM PIN") && !strings.HasPrefix(lock, "SIM PIN2"):
+			p.entered = 0
+			p.cards.taken(p.modem()) // if it was asked for and gave no answer
+			return wait{}, nil
+		case lock == "SIM PIN":
 			return p.enterPIN(ctx)
-		case strings.Contains(lock, "PUK"):
-			return Parked, "the SIM asks for its PUK: put it into a phone and unlock it there", nil
-		case lock == "":
-			return Waiting, "the SIM is not ready yet", nil
 		}
-		return Parked, "the SIM or the modem is locked (" + lock[:min(len(lock), 40)] + ")", nil
+		return lockTrouble(lock), nil
 	})
 }
 
-// simTrouble puts an error of +CPIN? in words.
-func simTrouble(err error) (State, string) {
+// lockTrouble puts <code> of +CPIN?, TS 27.007 8.3, in words; SIM PIN and READY
+// are not among them. The zero value says that it keeps nobody from sending.
+func lockTrouble(lock string) wait {
+	kind := strings.NewReplacer("-", " ", "_", " ").Replace(lock)
+	switch {
+	case kind == "" || strings.Contains(kind, "NOT READY") || strings.Contains(kind, "BUSY") || strings.Contains(kind, "INIT"):
+		return wait{state: Waiting, reason: "the SIM is not ready yet", curable: true}
+	case kind == "SIM PIN2" || kind == "SIM PUK2":
+		return wait{} // they protect settings, and no message
+	case strings.Contains(kind, "SIM PUK") && !strings.HasPrefix(kind, "PH"):
+		return wait{state: Parked, reason: pukNeeded}
+	case strings.Contains(kind, "NOT INSERTED") || strings.Contains(kind, "REMOVED") || strings.Contains(kind, "ABSENT") || strings.Contains(kind, "NO SIM"):
+		return wait{state: Waiting, reason: noSIM}
+	case strings.HasPrefix(kind, "PH NET"), strings.HasPrefix(kind, "PH SP"), strings.HasPrefix(kind, "PH CORP"), strings.HasPrefix(kind, "NETWORK"):
+		return wait{state: Parked, reason: "the modem is locked to the SIMs of another operator (" + brief(lock) +
+			"): use such a SIM, or have the modem unlocked by who sold it"}
+	case strings.HasPrefix(kind, "PH"):
+		return wait{state: Parked, reason: "the modem is locked to another SIM (" + brief(lock) +
+			"): put that one in, or take the lock off with its code"}
+	case strings.Contains(kind, "FAIL") || strings.Contains(kind, "WRONG") || strings.Contains(kind, "ERROR"):
+		return wait{state: Waiting, reason: badSIM, curable: true}
+	case strings.Contains(kind, "BLOCK"):
+		return wait{state: Parked, reason: "the SIM is blocked for good (" + brief(lock) + "): another one is needed"}
+	}
+	return wait{state: Parked, reason: "the SIM or the modem is locked (" + brief(lock) + "): unlock it in a phone"}
+}
+
+// brief bounds what a modem says inside a reason.
+func brief(s string) string { return shown(s, 40) }
+
+const (
+	pukNeeded = "the SIM asks for its PUK: put it into a phone and unlock it there"
+	noSIM     = "no SIM in the modem, or it has no contact: put one in, or clean and reseat it"
+	simIsBusy = "the SIM is busy"
+	badSIM    = "the modem can't read the SIM: reseat it, or try it in a phone"
+)
+
+// simTrouble puts an error of a command for the SIM in words: TS 27.007 9.2.1,
+// 27.005 3.2.5.
+func simTrouble(err error) wait {
 	var cme at.CMEError
 	var cms at.CMSError
 	n := -1
@@ -59,84 +101,170 @@ func simTrouble(err error) (State, string) {
 	}
 	switch n {
 	case 10, 310:
-		return Waiting, "no SIM in the modem"
+		return wait{state: Waiting, reason: noSIM}
 	case 12, 316:
-		return Parked, "the SIM asks for its PUK: put it into a phone and unlock it there"
+		return wait{state: Parked, reason: pukNeeded}
+	case 262:
+		return wait{state: Parked, reason: "the SIM is blocked for good: another one is needed"}
+	case 5, 6, 7, 40, 41, 42, 43, 44, 45, 46, 47, 48:
+		return wait{state: Parked, reason: "the modem is locked to another SIM or operator: use such a SIM, or have the modem unlocked"}
 	case 13, 15, 313, 315:
-		return Waiting, "the modem can't read the SIM"
-	case 14, 314, 515:
-		return Waiting, "the SIM is busy"
+		return wait{state: Waiting, reason: badSIM, curable: true}
+	case 14, 256, 314, 515:
+		return wait{state: Waiting, reason: simIsBusy, curable: true}
 	}
-	return Waiting, "the SIM is not ready yet"
+	return wait{state: Waiting, reason: "the SIM is not ready yet", curable: true}
 }
+
+// maxEntries bounds how often a PIN is entered that a modem says OK to and the
+// SIM asks for again.
+const maxEntries = 2
+
+// modem is what the modem is known by: its IMEI, or its port.
+func (p *preparation) modem() string { return cmp.Or(p.identity().imei, "port "+p.port) }
 
 // enterPIN tries the configured PIN, once a SIM, and never the last try that
 // the SIM has where the modem tells how many are left.
-func (p *preparation) enterPIN(ctx context.Context) (State, string, error) {
-	sim, err := p.cardID(ctx)
+func (p *preparation) enterPIN(ctx context.Context) (wait, error) {
+	if p.entered >= maxEntries {
+		return wait{state: Parked, reason: "the modem says that the SIM takes the PIN, but the SIM asks for it again: try it in a phone"}, nil
+	}
+	if p.entered > 0 && !p.grown() {
+		return wait{state: Waiting, reason: "the SIM takes the PIN"}, nil
+	}
+	if err := p.readICCID(ctx); err != nil {
+		return wait{}, err
+	}
+	pin, attempt, err := p.cards.pin(p.identity(), p.port)
 	if err != nil {
-		return "", "", err
+		return wait{state: Parked, reason: err.Error()}, nil
 	}
-	info, err := p.ask(ctx, `+CPINR="SIM PIN"`, limitQuick)
-	if err != nil && !answered(err) {
-		return "", "", err
-	}
-	if s, ok := answer(info, "+CPINR"); ok {
-		if f := fields(s); len(f) > 1 {
-			if left, err := strconv.Atoi(f[1]); err == nil && left < 2 {
-				return Parked, "the SIM has one try for its PIN left: put it into a phone and enter it there", nil
-			}
-		}
-	}
-	pin, err := p.registry.pin(p.identity().imei, sim)
+	left, told, err := p.pinTries(ctx)
 	if err != nil {
-		return Parked, err.Error(), nil
+		return wait{}, err
+	}
+	if told && left < 2 {
+		return wait{state: Parked, reason: lastTry(left)}, nil
+	}
+	if err := p.cards.try(p.modem(), attempt); err != nil {
+		p.log.Error("the attempt at the PIN can't be remembered", "error", err)
+		return wait{state: Parked, reason: "the PIN is not entered, since the attempt can't be remembered: see the log"}, nil
 	}
 	p.waiting(Waiting, "entering the PIN")
 	p.grow()
-	if _, err := p.command(ctx, fmt.Sprintf("+CPIN=%q", pin), limitSIM); err != nil {
-		if !answered(err) {
-			return "", "", err
-		}
-		return Parked, "the SIM refuses the PIN", nil
+	_, err = p.command(ctx, fmt.Sprintf("+CPIN=%q", pin), limitSIM)
+	switch {
+	case err == nil:
+		p.entered++
+		p.cards.taken(p.modem())
+		return wait{state: Waiting, reason: "the SIM takes the PIN", soon: true}, nil
+	case !answered(err):
+		return wait{}, err
+	case busySIM(err) && told:
+		return p.unspent(ctx, left)
 	}
-	return Waiting, "the SIM takes the PIN", nil
+	p.cards.refused(p.modem())
+	return wait{state: Parked, reason: "the SIM refuses the PIN: correct the PIN file, or turn the PIN off in a phone"}, nil
 }
 
-// cardID tells SIMs apart while they are locked: ICCID, "" if the modem won't
-// say.
-func (p *preparation) cardID(ctx context.Context) (string, error) {
-	for _, cmd := range [...]string{"+CCID", "+ICCID", "+QCCID", "^ICCID?"} {
+func lastTry(left int) string {
+	if left < 1 {
+		return pukNeeded
+	}
+	return "the SIM has one try for its PIN left, which is never used up here: put it into a phone and enter the PIN there"
+}
+
+// unspent tells whether a busy SIM has looked at the PIN: if as many tries are
+// left as before, it has not, and may be given it again.
+func (p *preparation) unspent(ctx context.Context, before int) (wait, error) {
+	left, told, err := p.pinTries(ctx)
+	if err != nil {
+		return wait{}, err
+	}
+	if told && left == before {
+		p.cards.taken(p.modem())
+	} else {
+		p.cards.refused(p.modem())
+	}
+	return wait{state: Waiting, reason: simIsBusy, curable: true}, nil
+}
+
+func busySIM(err error) bool { return simTrouble(err).reason == simIsBusy }
+
+// pinQueries are the commands that tell how many tries a PIN has left:
+// TS 27.007 8.65, and those of Huawei, Quectel, SIMCom, Sierra Wireless and
+// ZTE, Cinterion, Telit, u-blox, and Ericsson.
+func pinQueries() []string {
+	return []string{
+		`+CPINR="SIM PIN"`, "+CPINR", "^CPIN?", `+QPINC="SC"`, "+QPINC?", "+SPIC", "+CPINC?", "^SPIC", "#PCT", "+UPINCNT", "*EPIN?",
+	}
+}
+
+// pinTries asks how many tries the SIM's PIN has left, by whichever command the
+// modem knows.
+func (p *preparation) pinTries(ctx context.Context) (left int, told bool, err error) {
+	queries := pinQueries()
+	if own := p.profile().PINTries; own != "" {
+		queries = slices.Insert(queries, 0, withoutAT(own))
+	}
+	for _, cmd := range queries {
 		info, err := p.ask(ctx, cmd, limitQuick)
 		if err != nil && !answered(err) {
-			return "", err
+			return 0, false, err
 		}
-		if id := digits(info, 18, 20); id != "" {
-			return id, nil
+		if left, told := parsePINTries(info, cmd); told {
+			return left, true, nil
 		}
 	}
-	return "", nil
+	return 0, false, nil
+}
+
+// readICCID asks what tells SIMs apart while they are locked. The last way is
+// the file on the SIM itself, which no PIN protects: TS 102 221 13.2.
+func (p *preparation) readICCID(ctx context.Context) error {
+	if p.identity().iccid != "" {
+		return nil
+	}
+	for _, cmd := range [...]string{
+		"+CCID", "+ICCID", "+QCCID", "+CICCID", "#CCID", "^ICCID?", "+CCID?", "+CRSM=176,12258,0,0,10",
+	} {
+		info, err := p.ask(ctx, cmd, limitQuick)
+		if err != nil && !answered(err) {
+			return err
+		}
+		if id := parseICCID(info); id != "" {
+			p.learn(func(i *identity) { i.iccid = id })
+			return nil
+		}
+	}
+	return nil
 }
 
 // subscriber reads the IMSI. A SIM that has just become ready may keep it
 // back for some time; a modem may not know the command at all.
 func (p *preparation) subscriber(ctx context.Context) error {
 	tries, unknown := 0, 0
-	return p.until(ctx, func() (State, string, error) {
+	return p.until(ctx, func() (wait, error) {
 		info, err := p.insist(ctx, "+CIMI", limitSIM)
 		if err != nil && !answered(err) {
-			return "", "", err
+			return wait{}, err
 		}
 		imsi := digits(info, 6, 15)
 		if tries++; err == nil || unknownCommand(err) {
 			unknown++
 		}
 		if imsi == "" && tries < 40 && unknown < unknownTries {
-			return Waiting, "reading the SIM's identity", nil
+			return wait{state: Waiting, reason: "reading the SIM's identity"}, nil
+		}
+		if p.cards.byICCID() {
+			if err := p.readICCID(ctx); err != nil {
+				return wait{}, err
+			}
 		}
 		p.learn(func(i *identity) { i.imsi = imsi })
+		p.cards.learn(p.identity())
 		p.knowSIM()
-		return "", "", p.claim(p.identity())
+		return wait{}, p.claim(p.identity())
 	})
 }
 

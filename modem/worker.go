@@ -150,7 +150,9 @@ func (w *worker) prepare(ctx context.Context, s *session, path string) error {
 	defer leave()
 	p := &preparation{
 		session:  s,
-		registry: w.pool.registry,
+		port:     path,
+		cards:    w.pool.cards,
+		profiles: w.pool.profiles,
 		waiting: func(state State, reason string) {
 			w.set(func(st *Status) { st.State, st.Reason, st.Registered = state, reason, false })
 		},
@@ -265,9 +267,9 @@ func (w *worker) withTurn(ctx context.Context, s *session, fn func() error) erro
 func (w *worker) look(ctx context.Context, s *session) error {
 	err := w.withTurn(ctx, s, func() error {
 		untold := s.netless
-		ok, reason, err := s.registered(ctx)
-		if err == nil && !ok && !(untold && s.netless) {
-			w.setState(Waiting, reason)
+		stat, err := s.registered(ctx)
+		if err == nil && !stat.usable() && !(untold && s.netless) {
+			w.setState(Waiting, stat.reason())
 			return errSuspect
 		}
 		return err
