@@ -17,7 +17,7 @@ import (
 type metrics struct {
 	started, approved, failures    *prometheus.CounterVec
 	messages, events               *prometheus.CounterVec
-	unmatched, received            prometheus.Counter
+	unmatched, received, doubled   prometheus.Counter
 	toSubmit, toAccept, toDelivery prometheus.Histogram
 	toApproval                     prometheus.Histogram
 	queueDepth, queueAge           *prometheus.Desc
@@ -52,6 +52,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		failures:   counter("verifications_failed_total", "Verifications refused or ended without success.", "reason", "region"),
 		messages:   counter("messages_total", "Attempts to send a message, by result.", "modem", "result"),
 		unmatched:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "reports_unmatched_total", Help: "Delivery reports that belong to no message."}),
+		doubled:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_doubled_total", Help: "Messages that are known to have reached their recipient twice."}),
 		received:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_received_total", Help: "Messages that somebody sent to one of the SIMs."}),
 		events:     counter("modem_events_total", "What happened to a modem, and the rungs of its recovery.", "modem", "event"),
 		toSubmit:   histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
@@ -65,7 +66,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		signal:     desc("modem_signal_dbm", "Received signal strength.", "modem"),
 	}
 	if reg != nil {
-		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received, m.events,
+		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received, m.doubled, m.events,
 			m.toSubmit, m.toAccept, m.toDelivery, m.toApproval, m)
 	}
 	return m
@@ -141,6 +142,9 @@ func (m *metrics) Moved(o queue.Outcome) {
 		}
 	}
 }
+
+// Doubled implements dispatch.Observer.
+func (m *metrics) Doubled(queue.Outcome) { m.doubled.Inc() }
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {

@@ -381,3 +381,9 @@ func plainWords(s string) string {
 		return (c < 'a' || c > 'z') && (c < '0' || c > '9')
 	}), " ")
 }
+
+// GivenBack tells that nothing of the message was written because the line was
+// closing or its caller's time was over: it is as if Submit was never called.
+func (r Result) GivenBack() bool {
+	return !r.Committed && (r.Cause == "closed" || r.Cause == "canceled")
+}

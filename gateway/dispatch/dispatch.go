@@ -32,7 +32,8 @@ import (
 
 // Line is one session with a modem that can send.
 type Line interface {
-	// Name is the modem's, IMSI its SIM's.
+	// Name is the modem's, IMSI its SIM's, or what else tells it from all
+	// others where the modem does not say.
 	Name() string
 	IMSI() string
 	// Submit sends one message and returns what became of it. Once it is
@@ -59,6 +60,8 @@ type Observer interface {
 	Sent(m queue.Message, modemName string, r modem.Result)
 	// Moved: a message changed its state.
 	Moved(o queue.Outcome)
+	// Doubled: a recipient is known to have a message twice.
+	Doubled(o queue.Outcome)
 }
 
 // Options of a Dispatcher; all but Logger are required.
@@ -76,6 +79,8 @@ type Options struct {
 type Dispatcher struct {
 	o     Options
 	index *index
+	tally *tally
+	lates chan lateAnswer
 	// reading makes what the index is told as new as what it was told before.
 	reading sync.Mutex
 }
@@ -84,8 +89,6 @@ const (
 	// leaseFor is how long a lease outlives the commit that wrote it: the
 	// longest that the message before it can take.
 	leaseFor = 4 * time.Minute
-	// parkFor is how long a modem rests after a failure that is its own.
-	parkFor = time.Minute
 	// retryStore is the pause before a transaction is tried again that the
 	// store was too busy or too full for.
 	retryStore = 250 * time.Millisecond
@@ -100,7 +103,7 @@ func New(o Options) *Dispatcher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Dispatcher{o: o, index: newIndex()}
+	return &Dispatcher{o: o, index: newIndex(), tally: newTally(), lates: make(chan lateAnswer, manyLate)}
 }
 
 // Run dispatches until ctx ends. It then begins nothing more and returns when
@@ -115,6 +118,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.follow(ctx, wakes) })
 	g.Go(func() error { return d.keepTime(ctx) })
+	g.Go(func() error { return d.settleLate(ctx) })
 	g.Go(func() error { return d.man(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -301,6 +305,9 @@ func (d *Dispatcher) move(ctx context.Context, do func(storage.Tx) (queue.Outcom
 	})
 	if err == nil && out.Changed() {
 		d.o.Observer.Moved(out)
+	}
+	if err == nil && out.Duplicate {
+		d.o.Observer.Doubled(out)
 	}
 	return out, err
 }

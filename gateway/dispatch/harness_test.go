@@ -143,6 +143,9 @@ func (h *hall) Moved(o queue.Outcome) {
 	h.moved[o.Message.State]++
 }
 
+// Doubled implements Observer.
+func (h *hall) Doubled(queue.Outcome) {}
+
 // went notes that a text has really gone out.
 func (h *hall) went(text string) {
 	h.mu.Lock()

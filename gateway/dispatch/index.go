@@ -215,6 +215,18 @@ func (x *index) allowed(e *entry, l *line, now time.Time) bool {
 	return true
 }
 
+// another says whether a line is there whose SIM is none of the given ones.
+func (x *index) another(sims []string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for l := range x.lines {
+		if !slices.Contains(sims, l.IMSI) {
+			return true
+		}
+	}
+	return false
+}
+
 func (x *index) claim(e *entry) {
 	x.unsend(e)
 	e.taken = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
@@ -23,6 +24,12 @@ type worker struct {
 type flight struct {
 	begun  queue.Begun
 	result modem.Result
+	// untried: another SIM is there that the message has not failed with.
+	untried bool
+	// rest is how long the modem must rest; 0: it need not.
+	rest time.Duration
+	// settled is closed when the settlement is written, or given up.
+	settled chan struct{}
 }
 
 // work serves one modem session until it or ctx ends.
@@ -42,6 +49,9 @@ func (d *Dispatcher) work(ctx context.Context, l Line) {
 			return
 		}
 		begun, err := w.gap(air, landed, e)
+		if landed != nil {
+			close(landed.settled)
+		}
 		if err != nil {
 			w.log.Error("a transition was not written; what is in the air will be in doubt", "error", err)
 			return
@@ -61,7 +71,7 @@ func (w *worker) next(ctx context.Context, landed *flight) *entry {
 	if landed == nil {
 		return w.index.take(ctx, w.line, w.modem.Closed())
 	}
-	over := ctx.Err() != nil || landed.result.Class == modem.SIM
+	over := ctx.Err() != nil || landed.rest > 0
 	select {
 	case <-w.modem.Closed():
 		over = true
@@ -75,12 +85,20 @@ func (w *worker) next(ctx context.Context, landed *flight) *entry {
 
 // rest parks the modem if the failure that landed is its own.
 func (w *worker) rest(landed *flight) bool {
-	if landed == nil || landed.result.Class != modem.SIM {
+	if landed == nil || landed.rest == 0 {
 		return false
 	}
-	w.log.Warn("the modem can't send; it rests", "cause", landed.result.Cause, "for", parkFor)
-	w.modem.Park("the network or the SIM refuses to send: "+landed.result.Cause, parkFor)
+	w.log.Warn("the modem can't send; it rests", "cause", landed.result.Cause, "for", landed.rest)
+	w.modem.Park("the network or the SIM refuses to send: "+inWords(landed.result.Cause), landed.rest)
 	return true
+}
+
+// inWords is a cause with what it means.
+func inWords(cause string) string {
+	if words := modem.Explain(cause); words != "" {
+		return words + " (" + cause + ")"
+	}
+	return cause
 }
 
 // gap is the one commit between two messages: it settles what landed, begins
@@ -112,9 +130,14 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 		}
 	}
 	if t.settled != nil {
-		w.o.Observer.Sent(t.settled.Message, w.line.Modem, landed.result)
+		if t.settled.Attempt >= 0 {
+			w.o.Observer.Sent(t.settled.Message, w.line.Modem, landed.result)
+		}
 		if t.settled.Changed() {
 			w.o.Observer.Moved(*t.settled)
+		}
+		if t.settled.Duplicate {
+			w.o.Observer.Doubled(*t.settled)
 		}
 	}
 	return t.begun, nil
@@ -184,41 +207,60 @@ func (t *transition) run(tx storage.Tx) error {
 }
 
 func (w *worker) settle(tx storage.Tx, f *flight) (queue.Outcome, error) {
+	s := settlement(f.result)
 	// The modem's times are of the wall clock, which may be behind the store's.
-	committed := f.result.CommittedAt
-	if !committed.IsZero() {
-		committed = tx.Now().Add(-max(0, f.result.Ended.Sub(committed)))
+	if at := f.result.CommittedAt; !at.IsZero() {
+		s.Committed = tx.Now().Add(-max(0, f.result.Ended.Sub(at)))
 	}
-	out, err := w.o.Queue.Settle(tx, f.begun.ID, f.begun.Attempt, queue.Settlement{
-		Result: queue.Result(f.result.Class), Cause: f.result.Cause, MR: f.result.MR,
-		Committed: committed, Soon: f.result.Soon, OtherSIM: f.result.OtherSIM,
-	})
+	s.OtherSIM = (s.OtherSIM || s.Result == queue.ResultSIM) && f.untried
+	out, err := w.o.Queue.Settle(tx, f.begun.ID, f.begun.Attempt, s)
 	if err != nil || !out.Changed() {
 		return out, err
 	}
 	return out, w.o.Settled(tx, out)
 }
 
+// settlement is a modem's result in the queue's words, without its times.
+func settlement(r modem.Result) queue.Settlement {
+	s := queue.Settlement{
+		Result: queue.Result(r.Class), Cause: r.Cause, MR: int(r.MR), Soon: r.Soon, OtherSIM: r.OtherSIM,
+	}
+	if r.NoMR {
+		s.MR = -1
+	}
+	if r.GivenBack() {
+		s.Result = queue.ResultUnsent
+	}
+	return s
+}
+
 // fly sends what was begun.
 func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
+	f := &flight{begun: *b, settled: make(chan struct{})}
 	to, text, err := w.o.Queue.Unseal(b.ID, b.Message)
 	if err != nil {
 		// A sealed value that doesn't open is a fault of ours; another try
 		// would find the same.
 		w.log.Error("a message can't be unsealed", "message", b.ID, "error", err)
-		return &flight{begun: *b, result: modem.Result{Class: modem.Ours, Cause: "sealed", CMS: -1, CME: -1}}
+		f.result = modem.Result{Class: modem.Ours, Cause: "sealed", CMS: -1, CME: -1}
+		return f
 	}
-	result := w.modem.Submit(ctx, modem.Submission{
+	f.result = w.modem.Submit(ctx, modem.Submission{
 		To: strings.TrimPrefix(to, "+"), Text: text, Validity: b.Validity, Report: true,
+		Late: func(r modem.Result) { w.late(f, r) },
 	})
-	log := w.log.With("message", b.ID, "attempt", b.Attempt+1, "result", result.Class, "cause", result.Cause)
-	switch result.Class {
-	case modem.Accepted:
+	f.rest = w.tally.judge(w.line.IMSI, b.Message, &f.result)
+	f.untried = w.index.another(append(b.Message.Avoid(), w.line.IMSI))
+	log := w.log.With("message", b.ID, "attempt", b.Attempt+1, "result", f.result.Class, "cause", f.result.Cause)
+	switch {
+	case f.result.Class == modem.Accepted:
 		log.Debug("the network took a message")
-	case modem.Ours:
-		log.Error("a message can't be sent by any modem: a fault of ours or of the configuration")
+	case f.result.GivenBack():
+		log.Debug("the modem gave a message back before it was sent")
+	case f.result.Class == modem.Ours:
+		log.Error("a message can't be sent by any modem: a fault of ours or of the configuration", "meaning", modem.Explain(f.result.Cause))
 	default:
-		log.Warn("a message was not accepted")
+		log.Warn("a message was not accepted", "meaning", modem.Explain(f.result.Cause))
 	}
-	return &flight{begun: *b, result: result}
+	return f
 }

@@ -101,7 +101,7 @@ func (o *office) send(t tb, id ID, modem string, s Settlement) Outcome {
 	return o.settle(t, o.begin(t, id, o.carrier(modem)), s)
 }
 
-func accepted(mr byte) Settlement { return Settlement{Result: ResultAccepted, MR: mr} }
+func accepted(mr byte) Settlement { return Settlement{Result: ResultAccepted, MR: int(mr)} }
 
 func doubt() Settlement { return Settlement{Result: ResultAmbiguous, Cause: "timeout"} }
 

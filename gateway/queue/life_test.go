@@ -32,6 +32,8 @@ func TestLives(t *testing.T) {
 			"begin":    l.begin,
 			"lease":    l.lease,
 			"settle":   l.settle,
+			"unsent":   l.unsent,
+			"late":     l.late,
 			"report":   l.report,
 			"withdraw": l.withdraw,
 			"proven":   l.proven,
@@ -64,6 +66,11 @@ type facts struct {
 	committed []time.Time
 	// dead: the session that sends it is gone.
 	dead bool
+	// wiped: it had no text any more when a late answer changed what may be
+	// done with it.
+	wiped bool
+	// late: an attempt in doubt got its answer.
+	late bool
 }
 
 func (l *lives) enqueue(rt *rapid.T) {
@@ -138,7 +145,7 @@ func (l *lives) settle(rt *rapid.T) {
 			ResultAccepted, ResultAccepted, ResultAmbiguous, ResultAmbiguous,
 			ResultDestination, ResultOurs, ResultSIM, ResultTemporary,
 		}).Draw(rt, "result"),
-		MR:       rapid.Byte().Draw(rt, "MR") % 4,
+		MR:       rapid.IntRange(-1, 3).Draw(rt, "MR"),
 		OtherSIM: rapid.Bool().Draw(rt, "other SIM"),
 		Soon:     time.Duration(rapid.IntRange(0, 2).Draw(rt, "soon")) * time.Second,
 	}
@@ -159,6 +166,54 @@ func (l *lives) settle(rt *rapid.T) {
 	}
 	if stale != (out.Message.State == Sending) {
 		rt.Fatalf("a settlement of attempt %d of %d left the message %s", attempt, len(before.Attempts), out.Message.State)
+	}
+}
+
+// unsent gives back the attempt that is in the air.
+func (l *lives) unsent(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	if before.State != Sending {
+		return
+	}
+	n := len(before.Attempts) - 1
+	out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Settle(tx, id, n, Settlement{Result: ResultUnsent}) })
+	if len(out.Message.Attempts) != n || out.Message.State == Sending {
+		rt.Fatalf("given back: %s with %d attempts of %d", out.Message.State, len(out.Message.Attempts), n+1)
+	}
+	if !f.withdrawn && !before.taken() && !before.arrived() && (out.Message.State != Queued || out.Message.Due != before.Due) {
+		rt.Fatalf("given back: %s, due %v", out.Message.State, out.Message.Due.Time())
+	}
+	f.committed = f.committed[:n]
+}
+
+// late tells what became of any attempt, whether or not it is in doubt.
+func (l *lives) late(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	if len(before.Attempts) == 0 {
+		return
+	}
+	attempt := rapid.IntRange(0, len(before.Attempts)-1).Draw(rt, "attempt")
+	s := Settlement{
+		Result: rapid.SampledFrom([]Result{ResultAccepted, ResultAccepted, ResultAmbiguous, ResultDestination, ResultSIM, ResultTemporary}).Draw(rt, "result"),
+		MR:     rapid.IntRange(-1, 3).Draw(rt, "MR"),
+	}
+	a := before.Attempts[attempt]
+	out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Late(tx, id, attempt, s) })
+	m := out.Message
+	f.late = f.late || m.Attempts[attempt].Result != a.Result
+	f.wiped = f.wiped || before.Text == nil
+	switch {
+	case a.Result != ResultAmbiguous, s.Result == ResultAmbiguous:
+		if !bytes.Equal(encode(l, m), encode(l, before)) {
+			rt.Fatalf("a late %s changed an attempt that was %q", s.Result, a.Result)
+		}
+	case m.Attempts[attempt].Result != s.Result && a.Fate == "" && !a.ByCode:
+		rt.Fatalf("a late %s left the attempt %s", s.Result, m.Attempts[attempt].Result)
+	case s.Result == ResultAccepted && m.State == Queued && a.pending() && before.Attempts[attempt].Fate == m.Attempts[attempt].Fate:
+		rt.Fatal("a message that the network has is queued")
+	case s.Result == ResultTemporary && !a.proven() && before.State == Ambiguous && !f.withdrawn && before.Text != nil &&
+		(m.State != Queued || m.Due.Time().After(l.now())):
+		rt.Fatalf("a message that was not sent is %s", m.State)
 	}
 }
 
@@ -319,16 +374,17 @@ func checkStep(rt *rapid.T, before, after Message) {
 		rt.Fatalf("delivered became %s", after.State)
 	case !before.State.Open() && after.State.Open():
 		rt.Fatalf("%s became %s", before.State, after.State)
-	case len(after.Attempts) < len(before.Attempts):
+	case len(after.Attempts) < len(before.Attempts)-1,
+		len(after.Attempts) < len(before.Attempts) && (before.State != Sending || before.last().Result != ""):
 		rt.Fatal("an attempt was lost")
 	}
-	for i, old := range before.Attempts {
+	for i, old := range before.Attempts[:min(len(before.Attempts), len(after.Attempts))] {
 		now := after.Attempts[i]
 		final := old.Fate == FateDelivered || old.Fate == FateUndeliverable || old.Fate == FateGaveUp
 		switch {
 		case now.Modem != old.Modem || now.Started != old.Started || now.Until != old.Until:
 			rt.Fatalf("an attempt changed from %+v to %+v", old, now)
-		case old.Result != "" && (now.Result != old.Result || now.Settled != old.Settled || old.MR >= 0 && now.MR != old.MR):
+		case old.Result != "" && old.Result != ResultAmbiguous && (now.Result != old.Result || now.Settled != old.Settled || old.MR >= 0 && now.MR != old.MR):
 			rt.Fatalf("a settled attempt changed from %+v to %+v", old, now)
 		case final && (now.Fate == FateTrying || now.Fate == ""), old.Fate == FateDelivered && now.Fate != old.Fate:
 			rt.Fatalf("fate %s became %s", old.Fate, now.Fate)
@@ -377,7 +433,7 @@ func (l *lives) checkMessage(rt *rapid.T, id ID, m Message) {
 		rt.Fatal("recipient and text are not wiped together")
 	case held && !possible:
 		rt.Fatalf("the text is still there in state %s, withdrawn %v, %d attempts, %d in doubt", m.State, f.withdrawn, maybe, doubts)
-	case !held && possible && enough && !(m.State == Ambiguous && m.Hold.Time().Add(l.policy.MinLife).After(f.expires)):
+	case !held && possible && enough && !f.wiped && !(m.State == Ambiguous && m.Hold.Time().Add(l.policy.MinLife).After(f.expires)):
 		rt.Fatalf("the text is gone in state %s with %v to live", m.State, f.expires.Sub(l.now()))
 	case held:
 		to, text, err := l.Unseal(id, m)
@@ -396,7 +452,7 @@ func (l *lives) checkMessage(rt *rapid.T, id ID, m Message) {
 	switch {
 	case marked != m.State.Open():
 		rt.Fatalf("state %s, among the open ones: %v", m.State, marked)
-	case m.PossibleDuplicate != again:
+	case m.PossibleDuplicate != again && !f.late:
 		rt.Fatalf("possible duplicate is %v, sent again after a doubt: %v", m.PossibleDuplicate, again)
 	case m.State.Open() == (m.Settled != 0):
 		rt.Fatalf("state %s, settled at %v", m.State, m.Settled)

@@ -98,6 +98,9 @@ const (
 	ResultSIM         Result = "sim"
 	ResultTemporary   Result = "temporary"
 	ResultAmbiguous   Result = "ambiguous"
+	// ResultUnsent: the modem gave the message back before a byte of it was
+	// written. That was no attempt.
+	ResultUnsent Result = "unsent"
 )
 
 // Message is one message as it is stored.
@@ -144,7 +147,8 @@ type Lease struct {
 
 // Attempt is one try to send a message.
 type Attempt struct {
-	Modem   string       `cbor:"1,keyasint"`
+	Modem string `cbor:"1,keyasint"`
+	// IMSI is the SIM's, or the modem's own name where it does not tell.
 	IMSI    string       `cbor:"2,keyasint"`
 	Started storage.Time `cbor:"3,keyasint"`
 	// Settled is 0 while the attempt is in the air.

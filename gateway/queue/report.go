@@ -100,9 +100,10 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 	if err != nil {
 		return Outcome{}, false, err
 	}
-	before := m.State
+	before, arrivals := m.State, m.arrivals()
 	q.apply(&m, about.Attempt, held, tx.Now())
 	out, err = q.finish(tx, id, before, m, about.Attempt)
+	out.Duplicate = arrivals < 2 && m.arrivals() > 1
 	return out, err == nil, err
 }
 
@@ -195,10 +196,15 @@ func (m *Message) arrived() bool {
 	})
 }
 
-// trying says whether the service centre is known to have the message and to
-// go on with it: then it is not sent again.
-func (m *Message) trying() bool {
-	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool { return a.Fate == FateTrying })
+// arrivals is how many attempts are reported as delivered.
+func (m *Message) arrivals() int {
+	n := 0
+	for _, a := range m.Attempts {
+		if a.Fate == FateDelivered {
+			n++
+		}
+	}
+	return n
 }
 
 // remember makes the newest attempt known to report matching, and applies a
@@ -214,17 +220,23 @@ func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
 		ID: id[:], Attempt: len(m.Attempts) - 1, MR: a.MR, Started: a.Started,
 	})
 	known.Sent = known.Sent[max(0, len(known.Sent)-keepSiblings):]
-	newest := len(known.Sent) - 1
-	early, err := q.held.Scan(tx, heldKey(a.Started.Time(), ID{}), nil, scanHeld)
+	return q.applyHeld(tx, key, known, len(known.Sent)-1, m)
+}
+
+// applyHeld applies the held reports that are about one of the siblings, an
+// attempt of m, and stores the siblings.
+func (q *Queue) applyHeld(tx storage.Tx, key []byte, known siblings, at int, m *Message) error {
+	about := &known.Sent[at]
+	early, err := q.held.Scan(tx, heldKey(about.Started.Time(), ID{}), nil, scanHeld)
 	if err != nil {
 		return err
 	}
 	for _, row := range early {
-		if !bytes.Equal(row.Value.Siblings, key) || match(known.Sent, row.Value) != newest {
+		if !bytes.Equal(row.Value.Siblings, key) || match(known.Sent, row.Value) != at {
 			continue
 		}
-		known.Sent[newest].MR = row.Value.MR
-		q.apply(m, len(m.Attempts)-1, row.Value, tx.Now())
+		about.MR = row.Value.MR
+		q.apply(m, about.Attempt, row.Value, tx.Now())
 		if err := q.held.Delete(tx, row.Key); err != nil {
 			return err
 		}

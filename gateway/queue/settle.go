@@ -14,6 +14,8 @@ type Outcome struct {
 	Message Message
 	// Attempt is the index of the attempt that this is about, -1 for none.
 	Attempt int
+	// Duplicate: the recipient is now known to have the message twice.
+	Duplicate bool
 }
 
 // Changed says whether the message's state is another one now.
@@ -23,14 +25,14 @@ func (o Outcome) Changed() bool { return o.Before != o.Message.State }
 type Settlement struct {
 	Result Result
 	Cause  string
-	// MR is TP-MR of an accepted message.
-	MR byte
+	// MR is TP-MR of an accepted message, -1 if it is not known.
+	MR int
 	// Committed is when Ctrl-Z was written; zero if it never was.
 	Committed time.Time
 	// Soon is the wait before the next try that the cause suggests; 0 for
 	// the queue's own backoff.
 	Soon time.Duration
-	// OtherSIM: another SIM may have better luck at once.
+	// OtherSIM: a SIM that has not tried yet may have better luck at once.
 	OtherSIM bool
 }
 
@@ -40,18 +42,21 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 	if err != nil {
 		return Outcome{}, err
 	}
-	before := m.State
+	before, arrivals := m.State, m.arrivals()
 	if before != Sending || attempt != len(m.Attempts)-1 {
 		return Outcome{ID: id, Before: before, Message: m, Attempt: -1}, nil
 	}
 	now := tx.Now()
+	if s.Result == ResultUnsent {
+		return q.takeBack(tx, id, m)
+	}
 	a := m.last()
 	a.Settled, a.Result, a.Cause = storage.TimeOf(now), s.Result, s.Cause
 	a.ByCode = a.ByCode && a.sent()
 	m.Lease = nil
 	switch s.Result {
 	case ResultAccepted:
-		a.MR = int(s.MR)
+		a.MR = s.MR
 		m.State, m.Confirm = Accepted, storage.TimeOf(a.Until.Time().Add(q.policy.ReportGrace))
 		if err := q.countAccepted(tx, a.IMSI); err != nil {
 			return Outcome{}, err
@@ -68,15 +73,32 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 			return Outcome{}, err
 		}
 	}
+	m.consider()
+	out, err := q.finish(tx, id, before, m, attempt)
+	out.Duplicate = arrivals < 2 && m.arrivals() > 1
+	return out, err
+}
+
+// takeBack undoes an attempt that was given back before it was written.
+func (q *Queue) takeBack(tx storage.Tx, id ID, m Message) (Outcome, error) {
+	m.Attempts = m.Attempts[:len(m.Attempts)-1]
+	m.Lease, m.PossibleDuplicate = nil, m.resent()
+	q.retry(&m, m.Due.Time())
+	m.consider()
+	return q.finish(tx, id, Sending, m, -1)
+}
+
+// consider corrects the state that the newest attempt has led to by what is known
+// of the attempts before.
+func (m *Message) consider() {
 	switch {
 	case m.arrived():
 		m.State = Delivered
-	case m.State == Queued && m.trying():
+	case (m.State == Queued || m.State == Ambiguous) && m.taken():
 		m.State = Accepted
 	case !m.State.Open() && m.mayStillArrive():
 		m.State = Unconfirmed
 	}
-	return q.finish(tx, id, before, m, attempt)
 }
 
 // wait is when a refused message may be tried again: at once where another SIM
@@ -84,7 +106,7 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 // there is another), then with a growing wait.
 func (q *Queue) wait(m Message, s Settlement, now time.Time) time.Time {
 	tries := m.count(ResultTemporary) + m.count(ResultSIM)
-	if tries == 1 && (s.OtherSIM || s.Result == ResultSIM) {
+	if s.Result == ResultSIM && s.OtherSIM || tries == 1 && (s.OtherSIM || s.Result == ResultSIM) {
 		return now
 	}
 	if tries == 1 && s.Soon > 0 {
