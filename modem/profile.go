@@ -1,7 +1,6 @@
 package modem
 
 import (
-	"bytes"
 	"cmp"
 	_ "embed" // profiles.toml
 	"errors"
@@ -12,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-viper/mapstructure/v2"
 	"github.com/pelletier/go-toml/v2"
 )
 
@@ -24,53 +24,53 @@ import (
 type Profile struct {
 	// Name is the key of its table; of profiles laid over one another, all
 	// their names.
-	Name string `toml:"-" koanf:"-"`
+	Name string `koanf:"-"`
 
 	// Manufacturer, Model and Firmware are patterns for what AT+CGMI, +CGMM
 	// and +CGMR answer, in any case; "*" stands for any characters, "?" for
 	// one. Of each kind that is given one pattern must fit the whole answer.
-	Manufacturer []string `toml:"manufacturer" koanf:"manufacturer"`
-	Model        []string `toml:"model" koanf:"model"`
-	Firmware     []string `toml:"firmware" koanf:"firmware"`
+	Manufacturer []string `koanf:"manufacturer"`
+	Model        []string `koanf:"model"`
+	Firmware     []string `koanf:"firmware"`
 	// USB are patterns for vendor and product, "2c7c:0125" or "12d1:*". One
 	// that fits is enough, whatever the modem says of itself.
-	USB []string `toml:"usb" koanf:"usb"`
+	USB []string `koanf:"usb"`
 
 	// Interfaces and Protocols say by bInterfaceNumber, or by
 	// bInterfaceProtocol, what a stick's serial ports are for: role → numbers.
-	Interfaces map[PortRole][]int `toml:"interfaces" koanf:"interfaces"`
-	Protocols  map[PortRole][]int `toml:"protocols" koanf:"protocols"`
+	Interfaces map[PortRole][]int `koanf:"interfaces"`
+	Protocols  map[PortRole][]int `koanf:"protocols"`
 
 	// Init are commands to be given once the modem is known; an error of
 	// theirs changes nothing.
-	Init []string `toml:"init" koanf:"init"`
+	Init []string `koanf:"init"`
 	// Avoid are commands never to be given: "AT+CSMP" is all of its forms,
 	// "AT+CMGL=4" that one.
-	Avoid []string `toml:"avoid" koanf:"avoid"`
+	Avoid []string `koanf:"avoid"`
 	// Reset is the command that starts the modem anew; "": AT+CFUN=1,1.
-	Reset string `toml:"reset" koanf:"reset"`
+	Reset string `koanf:"reset"`
 	// USBReset says whether a reset of the USB device is wise; nil: it is.
-	USBReset *bool `toml:"usb_reset" koanf:"usb_reset"`
+	USBReset *bool `koanf:"usb_reset"`
 	// Pace is the pause between pieces of a payload, and before Ctrl-Z.
-	Pace Duration `toml:"pace" koanf:"pace"`
+	Pace Duration `koanf:"pace"`
 	// PINTries is the command that tells how many tries for the PIN are left;
 	// "": those that modems commonly know are tried.
-	PINTries string `toml:"pin_tries" koanf:"pin_tries"`
+	PINTries string `koanf:"pin_tries"`
 
 	// CNMI are settings of AT+CNMI to be tried before all others, CNMINever
 	// patterns of those not to be tried, both as "2,1,0,1,0", patterns with
 	// "*" for any value.
-	CNMI      []string `toml:"cnmi" koanf:"cnmi"`
-	CNMINever []string `toml:"cnmi_never" koanf:"cnmi_never"`
+	CNMI      []string `koanf:"cnmi"`
+	CNMINever []string `koanf:"cnmi_never"`
 	// CSMS is the setting of AT+CSMS to be preferred; nil: 0.
-	CSMS *int `toml:"csms" koanf:"csms"`
+	CSMS *int `koanf:"csms"`
 	// CMMS says whether AT+CMMS works; nil: not known.
-	CMMS *bool `toml:"cmms" koanf:"cmms"`
+	CMMS *bool `koanf:"cmms"`
 	// Validity are the formats of TP-VP known to work; nil: not known.
-	Validity []ValidityFormat `toml:"validity" koanf:"validity"`
+	Validity []ValidityFormat `koanf:"validity"`
 	// CMSErrors are meanings of its own of +CMS ERROR: a number, or a range
 	// like "513-999", → class.
-	CMSErrors map[string]Class `toml:"cms" koanf:"cms"`
+	CMSErrors map[string]Class `koanf:"cms"`
 }
 
 // PortRole is what one serial port of a modem is for.
@@ -127,22 +127,31 @@ func BuiltinProfiles() ([]Profile, error) { return ParseProfiles(builtinProfiles
 // ParseProfiles reads tables [profile.NAME] in TOML. Errors name the key at
 // fault by its path.
 func ParseProfiles(text []byte) ([]Profile, error) {
-	var file struct {
-		Profile map[string]Profile `toml:"profile"`
-	}
-	err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&file)
-	var unknown *toml.StrictMissingError
-	var wrong *toml.DecodeError
-	switch {
-	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-		return nil, fmt.Errorf("%s: unknown setting", strings.Join(unknown.Errors[0].Key(), "."))
-	case errors.As(err, &wrong) && len(wrong.Key()) > 0:
-		return nil, fmt.Errorf("%s: %s", strings.Join(wrong.Key(), "."), strings.TrimPrefix(wrong.Error(), "toml: "))
-	case errors.As(err, &wrong):
-		line, column := wrong.Position()
-		return nil, fmt.Errorf("line %d, column %d: %s", line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
-	case err != nil:
+	var raw map[string]any
+	if err := toml.Unmarshal(text, &raw); err != nil {
+		if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
+			line, column := wrong.Position()
+			return nil, fmt.Errorf("line %d, column %d: %s", line, column, strings.TrimPrefix(wrong.Error(), "toml: "))
+		}
 		return nil, err
+	}
+	var file struct {
+		Profile map[string]Profile `koanf:"profile"`
+	}
+	var met mapstructure.Metadata
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result: &file, Metadata: &met, TagName: "koanf",
+		MatchName:  func(key, field string) bool { return key == field },
+		DecodeHook: mapstructure.TextUnmarshallerHookFunc(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := decoder.Decode(raw); err != nil {
+		return nil, wrongValue(err)
+	}
+	if len(met.Unused) > 0 {
+		return nil, fmt.Errorf("%s: unknown setting", keyPath(slices.Min(met.Unused)))
 	}
 	profiles := make([]Profile, 0, len(file.Profile))
 	for _, name := range slices.Sorted(maps.Keys(file.Profile)) {
@@ -154,6 +163,24 @@ func ParseProfiles(text []byte) ([]Profile, error) {
 		profiles = append(profiles, p)
 	}
 	return inOrderOfUse(profiles), nil
+}
+
+// wrongValue puts the key of the first value that has the wrong type or form in
+// front of what is wrong: the decoder says "'profile[name].key' what".
+func wrongValue(err error) error {
+	_, rest, _ := strings.Cut(err.Error(), "'")
+	key, what, ok := strings.Cut(rest, "' ")
+	if !ok {
+		return err
+	}
+	what, _, _ = strings.Cut(what, "\n")
+	return fmt.Errorf("%s: %s", keyPath(key), what)
+}
+
+// keyPath turns the decoder's profile[name].key into the file's
+// profile.name.key.
+func keyPath(text string) string {
+	return strings.NewReplacer("[", ".", "]", "").Replace(text)
 }
 
 // inOrderOfUse sorts profiles: the general ones first.
