@@ -50,6 +50,7 @@ published, and kinds with one odd behaviour each:
 	flags.IntVar(&config.Modems, "modems", 1, "how many")
 	flags.StringVar(&config.Prefix, "prefix", "", "beginning of their ports' paths")
 	flags.StringSliceVar(&config.Profiles, "profile", nil, "kinds of modems, in turn; generic if left out")
+	flags.StringSliceVar(&config.Ports, "ports", nil, "ports of each modem, as diag,nmea,at,at2 or mute, at PATH0.if00 and so on, or \"profile\" for those of its kind; a single one if left out")
 	flags.StringVar(&config.PIN, "pin", "", "PIN that locks the SIMs; none if left out")
 	flags.StringVar(&config.LogPath, "log", "", "file to append a JSON line to for each message")
 	flags.StringVar(&config.ScriptPath, "script", "", "TOML file of faults")

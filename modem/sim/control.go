@@ -160,10 +160,23 @@ func (n *Network) describe() string {
 			state = "unplugged"
 		}
 		fmt.Fprintf(&s, "modem %d at %s: %s, IMEI %s, IMSI %s, number %s, %s\n",
-			m.index, m.link, m.config.Profile.Name, m.config.IMEI, m.config.IMSI, m.config.Number, state)
+			m.index, m.ports(), m.config.Profile.Name, m.config.IMEI, m.config.IMSI, m.config.Number, state)
 		m.mu.Unlock()
 	}
 	return s.String()
+}
+
+// ports are the paths of the modem's ports, with their roles where there are
+// several; it is called with mu held.
+func (m *Modem) ports() string {
+	links := m.links()
+	if len(links) == 1 {
+		return links[0]
+	}
+	for i, c := range m.channels {
+		links[i] += " (" + string(c.role) + ")"
+	}
+	return strings.Join(links, ", ")
 }
 
 func (n *Network) describeViolations() string {

@@ -12,20 +12,21 @@ var domains = [...]string{"+CREG", "+CGREG", "+CEREG", "+C5GREG"}
 
 // settings are what a client set and a reboot forgets.
 type settings struct {
-	eol                  string
-	echo, verbose, quiet bool
-	cmee                 int
-	cregMode             [len(domains)]int
-	cscs                 string
-	cusdMode             int
+	cmee     int
+	cregMode [len(domains)]int
+	cscs     string
+	cusdMode int
 	messageSettings
 }
 
 // reset gives the settings after a start.
 func (m *Modem) reset() {
 	p := m.config.Profile
+	for _, c := range m.channels {
+		c.eol, c.echo, c.verbose, c.quiet = p.EOL, !p.EchoOff, true, false
+	}
 	m.settings = settings{
-		eol: p.EOL, echo: !p.EchoOff, verbose: true, cscs: "GSM",
+		cscs: "GSM",
 		messageSettings: messageSettings{
 			textMode: p.TextMode,
 			csms:     p.CSMSStart,

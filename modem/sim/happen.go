@@ -105,7 +105,7 @@ func (m *Modem) repeat(f Fault, since time.Time) {
 	case URC:
 		m.info(f.Text)
 	case NMEA:
-		m.text("$GPGGA,092750.000,5321.6802,N,00630.3372,W,1,8,1.03,61.7,M,55.2,M,,*76\r\n")
+		m.text(nmeaSentence)
 	case NULFlood:
 		m.output = append(m.output, make([]byte, f.Size)...)
 	case Noise:

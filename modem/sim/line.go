@@ -21,10 +21,15 @@ const maxLine = 2048
 func (m *Modem) input(p *port, chunk []byte) {
 	m.mu.Lock()
 	defer m.unlock()
-	if m.port != p {
-		return
+	c := m.channelOf(p)
+	switch {
+	case c == nil || !m.powered:
+	case c.takesCommands():
+		m.channel = c
+		m.feed(chunk)
+	case c.state != stateDeaf:
+		m.foreignInput(c, chunk)
 	}
-	m.feed(chunk)
 }
 
 // feed is where every byte goes, by what the modem is doing:
@@ -368,10 +373,14 @@ func (m *Modem) proceed(s step, next func()) {
 
 // releaseHeld takes the input that came while the modem hung.
 func (m *Modem) releaseHeld() {
-	held := m.held
-	m.held = nil
-	for _, chunk := range held {
-		m.feed(chunk)
+	for _, c := range m.channels {
+		held := c.held
+		c.held = nil
+		m.on(c, func() {
+			for _, chunk := range held {
+				m.feed(chunk)
+			}
+		})
 	}
 	m.pump()
 }
@@ -408,14 +417,17 @@ func (m *Modem) finish(final string) {
 }
 
 // unsolicited writes a result code that no command asked for, with what
-// belongs to it. While a prompt is open it waits: a line there would end up in
-// the client's message.
-func (m *Modem) unsolicited(lines ...string) {
-	if m.state == statePrompt || m.state == statePayload {
-		m.unsent = append(m.unsent, strings.Join(lines, m.eol))
+// belongs to it, to the main port.
+func (m *Modem) unsolicited(lines ...string) { m.tell(m.main, lines...) }
+
+// tell is unsolicited for one port. While a prompt is open the lines wait: there
+// they would end up in the client's message.
+func (m *Modem) tell(c *channel, lines ...string) {
+	if c.prompted() {
+		c.unsent = append(c.unsent, strings.Join(lines, c.eol))
 		return
 	}
-	m.info(lines...)
+	m.on(c, func() { m.info(lines...) })
 }
 
 func (m *Modem) releaseUnsent() {

@@ -246,8 +246,7 @@ func (m *Modem) place(in incoming) bool {
 		toMemory   = 1 // mt
 		toClient   = 2 // mt
 	)
-	prompted := m.state == statePrompt || m.state == statePayload
-	if !m.powered || m.hung || prompted || m.unacked != nil || !m.registered() {
+	if !m.powered || m.hung || m.main.prompted() || m.unacked != nil || !m.registered() {
 		return false
 	}
 	mode, mt, ds := m.cnmi[0], m.cnmi[1], m.cnmi[3]
@@ -307,8 +306,12 @@ func (m *Modem) announceStored(name, memory string, slot int, instead string) {
 
 // announce tells of a message or report, where that is told.
 func (m *Modem) announce(lines ...string) {
-	if after := m.config.Profile.URCsAfter; after == "" || m.given[after] {
-		m.unsolicited(lines...)
+	c := m.main
+	if after := m.config.Profile.URCsAfter; after != "" && !m.given[after] {
+		c = m.secondary()
+	}
+	if c != nil {
+		m.tell(c, lines...)
 	}
 }
 

@@ -38,6 +38,9 @@ type ModemConfig struct {
 	// USSD is what the network answers to codes; nil for a few that every
 	// network here knows.
 	USSD []USSD
+	// Ports are the roles of a composite device's ports, exactly one of them
+	// RoleAT; nil for a single one. They share power and fate.
+	Ports []PortRole
 	// Faults are what goes wrong; those for other modems are left out.
 	Faults []Fault
 }
@@ -70,23 +73,20 @@ type Modem struct {
 	// under way then never goes on.
 	life    int
 	powered bool
-	port    *port
-	pty     *PTY
 	link    string
+
+	// channels are the ports and main the one with RoleAT; the embedded one is
+	// that at work, which is main but while something else has mu.
+	*channel
+	main     *channel
+	channels []*channel
 
 	settings
 	sim      simCard
 	memories map[string]*memory
 	ussd     ussdSession
 
-	state   state
-	line    []byte // of the command under way
-	last    string // the command line before, for A/
-	chunk   int    // counts reads of the port
-	prompt  int    // the chunk in which the last prompt was written
-	sending *sending
-	hung    bool     // input is held until the modem comes back
-	held    [][]byte // what came meanwhile
+	hung bool // input is held until the modem comes back
 
 	function     int // AT+CFUN
 	simBusy      int // commands that are still to be refused
@@ -102,8 +102,6 @@ type Modem struct {
 	shuffle   []incoming
 	unacked   *incoming // +CDS or +CMT whose AT+CNMA is still to come
 	ackRound  int
-	unsent    []string // unsolicited lines held back while a prompt is open
-	output    []byte   // written when mu is released
 	violation []Violation
 }
 
@@ -113,6 +111,11 @@ func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 	defer n.mu.Unlock()
 	m := &Modem{network: n, index: len(n.modems), powered: true}
 	config.fill(m.index)
+	if err := checkRoles(config.Ports); err != nil {
+		return nil, err
+	}
+	m.channels, m.main = newChannels(config.Ports)
+	m.channel = m.main
 	m.config = config
 	m.mr = config.FirstMR
 	m.given = map[string]bool{}
@@ -221,49 +224,79 @@ func (m *Modem) plug(link string) error {
 	if m.closed {
 		return ErrUnplugged
 	}
-	if m.pty != nil || m.port != nil {
+	if slices.ContainsFunc(m.channels, func(c *channel) bool { return c.pty != nil || c.port != nil }) {
 		return ErrInUse
 	}
 	if link != "" {
-		pty, err := OpenPTY(link)
-		if err != nil {
+		if err := m.openPorts(link); err != nil {
 			return err
 		}
-		m.pty, m.link = pty, link
-		m.startServing(pty)
+		m.link = link
 	}
 	m.powered = true
+	return nil
+}
+
+// openPorts makes a pty for each port, or for none.
+func (m *Modem) openPorts(link string) error {
+	var made []*PTY
+	for i := range m.channels {
+		pty, err := OpenPTY(m.portLink(link, i))
+		if err != nil {
+			for _, before := range made {
+				err = errors.Join(err, before.Close())
+			}
+			return err
+		}
+		made = append(made, pty)
+	}
+	for i, c := range m.channels {
+		c.pty = made[i]
+		m.startServing(c, c.pty)
+	}
 	return nil
 }
 
 func (m *Modem) powerOff() {
 	m.life++
 	m.powered = false
-	m.state = stateDeaf
-	m.hung, m.held = false, nil
-	m.output = nil
-	if m.port != nil {
-		m.port.close()
-		m.port = nil
+	m.hung = false
+	for _, c := range m.channels {
+		c.state = stateDeaf
+		c.held, c.output = nil, nil
+		if c.port != nil {
+			c.port.close()
+			c.port = nil
+		}
+		c.pty = nil
 	}
-	m.pty = nil
 }
 
 // Dial opens the port in memory, as a client opens a serial port. It fails
 // while another client has it, or without power. The connection behaves like a
 // *os.File on a tty as to deadlines and Close, and ends with io.EOF when the
 // modem is unplugged.
-func (m *Modem) Dial() (*Conn, error) {
+func (m *Modem) Dial() (*Conn, error) { return m.dialChannel(m.main) }
+
+// DialPort is Dial for one of several ports, counted from 0.
+func (m *Modem) DialPort(index int) (*Conn, error) {
+	if index < 0 || index >= len(m.channels) {
+		return nil, ErrUnplugged
+	}
+	return m.dialChannel(m.channels[index])
+}
+
+func (m *Modem) dialChannel(c *channel) (*Conn, error) {
 	for {
 		client, device := Pipe()
 		m.mu.Lock()
-		current := m.port
+		current := c.port
 		if current == nil {
 			defer m.mu.Unlock()
 			if !m.powered {
 				return nil, ErrUnplugged
 			}
-			m.startServing(device)
+			m.startServing(c, device)
 			return client, nil
 		}
 		m.mu.Unlock()
@@ -282,25 +315,25 @@ func (m *Modem) Serve(stream io.ReadWriter) error {
 	case !m.powered:
 		m.mu.Unlock()
 		return ErrUnplugged
-	case m.port != nil:
+	case m.main.port != nil:
 		m.mu.Unlock()
 		return ErrInUse
 	}
-	p := m.startServing(stream)
+	p := m.startServing(m.main, stream)
 	m.mu.Unlock()
 	<-p.gone
 	return nil
 }
 
 // startServing is called with mu held.
-func (m *Modem) startServing(stream io.ReadWriter) *port {
+func (m *Modem) startServing(c *channel, stream io.ReadWriter) *port {
 	p := newPort(stream)
-	m.port = p
+	c.port = p
 	m.serving.Go(func() {
 		p.serve(func(chunk []byte) { m.input(p, chunk) })
 		m.mu.Lock()
-		if m.port == p {
-			m.port = nil
+		if c.port == p {
+			c.port = nil
 		}
 		m.mu.Unlock()
 		close(p.gone)
@@ -310,31 +343,36 @@ func (m *Modem) startServing(stream io.ReadWriter) *port {
 
 // unlock hands on what was written while mu was held, and releases it.
 func (m *Modem) unlock() {
-	if m.port != nil && len(m.output) > 0 {
-		m.port.write(m.output)
+	for _, c := range m.channels {
+		if c.port != nil && len(c.output) > 0 {
+			c.port.write(c.output)
+		}
+		c.output = c.output[:0]
 	}
-	m.output = m.output[:0]
+	m.channel = m.main
 	m.mu.Unlock()
 }
 
-// after runs f under mu when d has passed, unless the modem lost power or
-// started anew meanwhile. A d of 0 is at once.
+// after runs f under mu, as the same port, when d has passed, unless the modem
+// lost power or started anew meanwhile. A d of 0 is at once.
 func (m *Modem) after(d time.Duration, f func()) {
 	if d <= 0 {
 		f()
 		return
 	}
-	life := m.life
+	life, c := m.life, m.channel
 	time.AfterFunc(d, func() {
 		m.mu.Lock()
 		defer m.unlock()
 		if m.life == life {
+			m.channel = c
 			f()
 		}
 	})
 }
 
-// later is after that outlives a loss of power, though not Close.
+// later is after that outlives a loss of power, though not Close; it is at the
+// main port.
 func (m *Modem) later(d time.Duration, f func()) {
 	time.AfterFunc(d, func() {
 		m.mu.Lock()
@@ -348,8 +386,7 @@ func (m *Modem) later(d time.Duration, f func()) {
 // boot starts the modem anew: settings are lost, and the profile's lines come.
 func (m *Modem) boot() {
 	m.life++
-	m.state = stateDeaf
-	m.hung, m.held = false, nil
+	m.hung = false
 	m.sim.removePIN()
 	m.smsReady, m.function, m.functionBusy = false, 0, 0
 	m.given = map[string]bool{}
@@ -358,7 +395,11 @@ func (m *Modem) boot() {
 	}
 	m.refuseUnacked()
 	m.ussd = ussdSession{round: m.ussd.round + 1}
-	m.unsent, m.sending, m.line = nil, nil, nil
+	m.channel = m.main
+	for _, c := range m.channels {
+		c.state = stateDeaf
+		c.held, c.unsent, c.sending, c.line = nil, nil, nil, nil
+	}
 	m.reset()
 	m.network.config.Logger.Info("modem starts", "modem", m.index)
 	steps := m.config.Profile.Boot
@@ -373,8 +414,8 @@ func (m *Modem) boot() {
 }
 
 func (m *Modem) bootStep(s BootStep, last bool) {
-	if m.state == stateDeaf && s.Listens {
-		m.state = stateCommand
+	if s.Listens {
+		m.listen()
 	}
 	if last {
 		m.ready()
@@ -393,11 +434,19 @@ func (m *Modem) bootStep(s BootStep, last bool) {
 
 const cpinReadyLine = "+CPIN: READY"
 
+// listen takes commands from now on.
+func (m *Modem) listen() {
+	for _, c := range m.channels {
+		if c.state == stateDeaf {
+			c.state = stateCommand
+		}
+	}
+}
+
 // ready is the modem after it has started.
 func (m *Modem) ready() {
-	if m.state == stateDeaf {
-		m.state = stateCommand
-	}
+	m.listen()
+	m.stream()
 	m.function = m.config.Profile.BootCFUN
 	switch m.function {
 	case 0:

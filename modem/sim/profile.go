@@ -37,6 +37,10 @@ type Profile struct {
 	Unknown       []string
 	UnknownAnswer string
 
+	// Ports are the roles of the ports of the USB device, by interface; nil for
+	// a single one. A modem has them if its ModemConfig asks for them.
+	Ports []PortRole
+
 	// Boot is what a start says and when, in the order of After. The modem
 	// listens from the first step with Listens on, and is ready and registered
 	// with the last.

@@ -95,6 +95,7 @@ func Huawei() Profile {
 			{Line: "^RSSI:22", Every: 30 * time.Second, Off: "AT^CURC=0"},
 		}
 		p.Vanishes = true
+		p.Ports = []PortRole{RoleAT2, RoleDiag, RoleAT} // modem, diagnostics, PCUI
 		p.PINTries = "^CPIN"
 		p.CNMI = [5]string{"0-2", "0-3", "0,2", "0-2", "0,1"}
 		p.FirstIndex = 0
@@ -162,6 +163,7 @@ func Quectel() Profile {
 	return with("ec25", "Quectel", "EC25", "EC25EFAR06A10M4G", func(p *Profile) {
 		p.Boot = boot("RDY", cpinReadyLine, "+QUSIM: 1", "+QIND: SMS DONE", "+QIND: PB DONE")
 		p.Vanishes = true
+		p.Ports = []PortRole{RoleDiag, RoleNMEA, RoleAT, RoleAT2} // 2c7c:0125
 		p.PINTries = "+QPINC"
 		p.FirstIndex = 0
 		p.EmptyIsOK = true
@@ -241,6 +243,7 @@ func simcoms() []Profile {
 				{Line: "+CNSMOD: 8", Every: 60 * time.Second},
 			}
 			p.Vanishes = true
+			p.Ports = []PortRole{RoleDiag, RoleNMEA, RoleAT, RoleAT2, RoleMute} // 1e0e:9001
 			p.PINTries = "+SPIC"
 			p.FirstIndex = 0
 			p.Memories = []Memory{{Name: "ME", Slots: 23}, {Name: "SM", Slots: 10}, {Name: "SR"}}

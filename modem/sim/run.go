@@ -23,6 +23,10 @@ type Config struct {
 	// Profiles are the kinds of the modems, as ProfileNamed knows them, in
 	// turn: with two of them, modem 2 is again of the first; default "generic".
 	Profiles []string
+	// Ports are the roles of each modem's ports, whose paths are then
+	// PREFIX0.if00, PREFIX0.if01, …; "profile" alone is as its Profile has
+	// them. Default is a single one, PREFIX0.
+	Ports []string
 	// LogPath is a file that a Journal is appended to; default none.
 	LogPath string
 	// ScriptPath is a file of faults; default none.
@@ -103,11 +107,16 @@ func (c Config) modems() ([]ModemConfig, error) {
 	}
 	modems := slices.Repeat([]ModemConfig{common}, c.Modems)
 	for i := range modems {
-		if len(c.Profiles) == 0 {
-			break
+		if len(c.Profiles) > 0 {
+			if modems[i].Profile, err = ProfileNamed(c.Profiles[i%len(c.Profiles)]); err != nil {
+				return nil, err
+			}
 		}
-		if modems[i].Profile, err = ProfileNamed(c.Profiles[i%len(c.Profiles)]); err != nil {
-			return nil, err
+		modems[i].Ports = modems[i].Profile.Ports
+		if !slices.Equal(c.Ports, []string{"profile"}) {
+			if modems[i].Ports, err = ParseRoles(c.Ports); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return modems, nil

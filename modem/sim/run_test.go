@@ -204,3 +204,27 @@ func TestBubble(t *testing.T) {
 		t.Error("a control character reached the terminal")
 	}
 }
+
+// TestRunPorts: the ports of composite devices by profile or by hand.
+func TestRunPorts(t *testing.T) {
+	for _, c := range []struct{ ports, want string }{
+		{"profile", "modem 0 at P0.if00 (diag), P0.if01 (nmea), P0.if02 (at), P0.if03 (at2): ec25"},
+		{"at mute", "modem 0 at P0.if00 (at), P0.if01 (mute): ec25"},
+	} {
+		prefix := filepath.Join(t.TempDir(), "m")
+		var out screen
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- Run(ctx, Config{Modems: 1, Prefix: prefix, Profiles: []string{"ec25"}, Ports: strings.Fields(c.ports), Stdout: &out})
+		}()
+		until(t, c.want, func() bool { return out.has(strings.ReplaceAll(c.want, "P0", prefix+"0")) })
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if err := Run(t.Context(), Config{Modems: 1, Prefix: "x", Ports: []string{"usb"}}); err == nil {
+		t.Error("a port of no kind")
+	}
+}
