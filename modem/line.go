@@ -1,10 +1,10 @@
 package modem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 )
@@ -34,22 +34,30 @@ func newLine(s *session, w *worker) *Line {
 
 // vendor is what the modem's maker means by errors of its own.
 func (l *Line) vendor(n int) (Class, bool) {
-	maker := strings.ToLower(l.id.manufacturer)
-	if strings.Contains(maker, "siemens") || strings.Contains(maker, "cinterion") {
-		return Ours, n > 512 // MC35i, TC35i: 513 and above tell of wrong parameters
+	if class, ok := l.session.profile().CMS(n); ok {
+		return class, true
 	}
 	return "", false
 }
 
-// Name is the modem's name, IMEI and IMSI its identity and its SIM's; both
-// are "" where the modem does not tell.
+// alias tells the SIM in this modem from all others where its IMSI is not
+// known.
+func (id identity) alias(modem string) string {
+	if id.imei != "" {
+		return "imei-" + id.imei
+	}
+	return "modem-" + modem
+}
+
+// Name is the modem's name.
 func (l *Line) Name() string { return l.name }
 
-// IMEI of the modem.
+// IMEI of the modem, "" where it does not tell.
 func (l *Line) IMEI() string { return l.id.imei }
 
-// IMSI of the SIM.
-func (l *Line) IMSI() string { return l.id.imsi }
+// IMSI of the SIM; where the modem does not tell it, the alias that its Reports
+// bear.
+func (l *Line) IMSI() string { return cmp.Or(l.id.imsi, l.id.alias(l.name)) }
 
 // Closed is closed when the line can be used no more.
 func (l *Line) Closed() <-chan struct{} { return l.closed }
@@ -153,15 +161,22 @@ func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool
 	return r, sound
 }
 
-// mend tells whether the modem may take the message after all, now that it was
-// rid of what it refused it for. The caller has the turn.
+// mend does away with what the message was refused for, where that can be done
+// here and now, and tells whether it was. The caller has the turn.
 func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
+	var err error
 	switch r.CMS {
-	case 198, 199:
+	case 198, 199: // the service centre takes no TP-VP, or not in this format
 		sub.withoutVP = true
-		return true
+	case 330:
+		err = l.session.restoreServiceCentre(ctx)
+	default:
+		return false
 	}
-	return false
+	if err != nil {
+		l.session.log.Warn("what a message was refused for can't be mended", "cause", r.Cause, "error", err)
+	}
+	return err == nil
 }
 
 // tooManyUnanswered is how many messages in a row a modem may send without a

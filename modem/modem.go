@@ -41,6 +41,9 @@ type Submission struct {
 
 	// withoutVP leaves TP-VP out, for a service centre that refuses it.
 	withoutVP bool
+	// enhancedVP writes TP-VP in the enhanced format, to see whether it is
+	// taken.
+	enhancedVP bool
 }
 
 // String keeps numbers and texts out of logs.
@@ -100,8 +103,11 @@ type Result struct {
 
 // Report is a delivery report: SMS-STATUS-REPORT, TS 23.040 9.2.2.3.
 type Report struct {
-	IMSI string
-	MR   byte
+	// IMSI of the SIM, "" where the modem does not tell it; Alias is what its
+	// Line is known by then.
+	IMSI, Alias string
+
+	MR byte
 	// Recipient is TP-RA's digits as the network wrote them, perhaps without
 	// a country code.
 	Recipient string

@@ -81,7 +81,7 @@ func TestFaults(t *testing.T) {
 		{"CMS 38", sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 38}, modem.Temporary, "cms-38", true, 0, true},
 		{"CMS 41", sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 41}, modem.Temporary, "cms-41", true, 0, true},
 		{"CMS 304", sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 304}, modem.Ours, "cms-304", true, 0, true},
-		{"CMS 330", sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 330}, modem.SIM, "cms-330", true, 0, false},
+		{"CMS 330", sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 330}, modem.Accepted, "", true, 1, true},
 		{"CMS 500, sent", sim.Fault{On: sim.OnAccepted, Do: sim.ReplyCMS, Code: 500}, modem.Ambiguous, "cms-500", true, 1, false},
 		{"CMS 500, not sent", sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 500}, modem.Ambiguous, "cms-500", true, 0, false},
 		{"CMS 310 before the prompt", sim.Fault{On: sim.OnCMGS, Do: sim.ReplyCMS, Code: 310}, modem.SIM, "cms-310", false, 0, false},

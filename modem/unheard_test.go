@@ -84,7 +84,7 @@ func TestIMSIThatComesLate(t *testing.T) {
 	inVirtualTime(t, []sim.ModemConfig{{Faults: []sim.Fault{
 		on(`^AT\+CIMI`, sim.Fault{Do: sim.ReplyError, Count: 4}),
 	}}}, func(t *testing.T, b *bench, _ *memory) {
-		if line := b.line("modem0"); line.IMSI() != "" {
+		if line := b.line("modem0"); line.IMSI() != "imei-"+line.IMEI() {
 			t.Error("it was told at once")
 		}
 		b.until("IMSI", func() bool { return b.line("modem0").IMSI() == b.net.Modems()[0].IMSI() })

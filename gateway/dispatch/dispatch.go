@@ -344,7 +344,7 @@ func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
 	matched := false
 	_, err := d.move(storage.WithPatience(ctx), func(tx storage.Tx) (out queue.Outcome, err error) {
 		out, matched, err = d.o.Queue.Reported(tx, queue.Report{
-			IMSI: r.IMSI, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
+			IMSI: r.IMSI, Alias: r.Alias, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
 			Status: r.Status, Fate: queue.Fate(r.Outcome()),
 		}, hold)
 		return out, err

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -29,8 +30,11 @@ const (
 
 // Report is a delivery report in the driver's words.
 type Report struct {
-	IMSI string
-	MR   byte
+	// IMSI of the SIM; Alias is what its attempts may be kept under instead,
+	// since modems tell it late or never. One of the two may be "".
+	IMSI, Alias string
+
+	MR byte
 	// Recipient is TP-RA's digits, perhaps without a country code.
 	Recipient string
 	// SCTS is when the service centre says that it took the message.
@@ -78,13 +82,17 @@ const (
 // is false for one that found none: it is then held, under holdID, for the
 // settlement that it may have overtaken.
 func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, matched bool, err error) {
-	key := q.siblingsKey(r.IMSI, q.recipient(r.Recipient))
+	recipient := q.recipient(r.Recipient)
+	key := q.siblingsKey(cmp.Or(r.IMSI, r.Alias), recipient)
 	held := heldReport{Siblings: key, MR: int(r.MR), Status: r.Status, Fate: r.Fate, SCTS: storage.TimeOf(r.SCTS)}
-	known, _, err := q.siblings.Find(tx, key)
+	known, i, err := q.about(tx, key, held)
+	if err == nil && i < 0 && r.IMSI != "" && r.Alias != "" {
+		key = q.siblingsKey(r.Alias, recipient)
+		known, i, err = q.about(tx, key, held)
+	}
 	if err != nil {
 		return Outcome{}, false, err
 	}
-	i := match(known.Sent, held)
 	if i < 0 {
 		return Outcome{}, false, q.held.Put(tx, heldKey(tx.Now(), holdID), held)
 	}
@@ -105,6 +113,13 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 	out, err = q.finish(tx, id, before, m, about.Attempt)
 	out.Duplicate = arrivals < 2 && m.arrivals() > 1
 	return out, err == nil, err
+}
+
+// about finds the attempt that a report is about among the siblings under the
+// key; i is -1 if there is none.
+func (q *Queue) about(tx storage.Tx, key []byte, r heldReport) (known siblings, i int, err error) {
+	known, _, err = q.siblings.Find(tx, key)
+	return known, match(known.Sent, r), err
 }
 
 // match finds the attempt that a report is about, -1 for none: the newest with
