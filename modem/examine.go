@@ -12,7 +12,8 @@ import (
 
 // ExamineConfig says how a port is examined. Zero values are fine.
 type ExamineConfig struct {
-	// Opener opens the port; nil: the serial devices of this host.
+	// Opener opens the port; nil: the serial devices of this host, and remote
+	// ports.
 	Opener Opener
 	// Profiles are the operator's own, beside those that come with the driver.
 	Profiles []Profile
@@ -109,8 +110,8 @@ type Examination struct {
 	Profile           string
 	IMEI, IMSI, ICCID string
 	SIM               SIMState
-	// PINTries and PUKTries that are left, -1 where the modem doesn't tell.
-	PINTries, PUKTries int
+	// PINTries are how many are left, -1 where the modem doesn't tell.
+	PINTries int
 
 	// Radio is false if it is turned off (AT+CFUN).
 	Radio         bool
@@ -195,7 +196,7 @@ const (
 // not opened.
 func Examine(ctx context.Context, cfg ExamineConfig, path string) Examination {
 	if cfg.Opener == nil {
-		cfg.Opener = Devices{}
+		cfg.Opener = Ports{}
 	}
 	if cfg.Limit == 0 {
 		cfg.Limit = examineLimit
@@ -203,7 +204,7 @@ func Examine(ctx context.Context, cfg ExamineConfig, path string) Examination {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Limit)
 	defer cancel()
 	x := &examiner{cfg: cfg, ctx: ctx, Examination: Examination{
-		Port: path, SIM: SIMUnknown, PINTries: -1, PUKTries: -1, Radio: true, Bars: -1,
+		Port: path, SIM: SIMUnknown, PINTries: -1, Radio: true, Bars: -1,
 		Reports: ReportsUnknown,
 	}}
 	if port, ok := usbPortAt(cfg.USB, path); ok {
@@ -229,9 +230,11 @@ type examiner struct {
 
 // open opens the port, unless somebody has it; nil: the findings say why not.
 func (x *examiner) open() wire.Port {
-	if users := portUsers(x.Port); len(users) > 0 {
-		x.inUse(users)
-		return nil
+	if isDevice(x.Port) {
+		if users := others(x.Port); len(users) > 0 {
+			x.inUse(users)
+			return nil
+		}
 	}
 	port, err := x.cfg.Opener.Open(x.Port)
 	if err != nil {

@@ -14,11 +14,11 @@ func (x *examiner) card() {
 	x.SIM = x.simState()
 	x.ICCID = x.iccid()
 	switch x.SIM {
-	case SIMPIN, SIMPUK:
+	case SIMPIN:
 		x.tries()
 		return
 	case SIMReady, SIMUnknown:
-	case SIMAbsent, SIMBusy, SIMFailure, SIMLocked:
+	case SIMPUK, SIMAbsent, SIMBusy, SIMFailure, SIMLocked:
 		return
 	}
 	_ = x.quick("+CMEE=1") // not before the PIN: M6280 and its kin take it amiss
@@ -95,66 +95,26 @@ func simStateOf(info []string, err error) SIMState {
 }
 
 func (x *examiner) iccid() string {
-	for _, cmd := range [...]string{"+CCID", "+ICCID", "+QCCID", "^ICCID?"} {
-		if id := digits(x.quick(cmd), 18, 20); id != "" {
+	for _, cmd := range [...]string{"+CCID", "+ICCID", "+QCCID", "+CICCID", "#CCID", "^ICCID?", "+CRSM=176,12258,0,0,10"} {
+		if id := parseICCID(x.quick(cmd)); id != "" {
 			return id
 		}
 	}
 	return ""
 }
 
-// tries asks how many tries for PIN and PUK are left.
+// tries asks how many tries for the PIN are left.
 func (x *examiner) tries() {
-	for _, q := range triesQueries(x.profile) {
-		if pin, puk, ok := q.read(x.quick(q.cmd)); ok {
-			x.PINTries, x.PUKTries = pin, puk
+	queries := pinQueries()
+	if own := x.profile.PINTries; own != "" {
+		queries = []string{withoutAT(own)}
+	}
+	for _, cmd := range queries {
+		if left, told := parsePINTries(x.quick(cmd), cmd); told {
+			x.PINTries = left
 			return
 		}
 	}
-}
-
-// triesQuery is one of the commands that tell how many tries are left, and
-// which of the numbers in its answer are those of PIN and PUK; -1: none is.
-type triesQuery struct {
-	cmd, prefix string
-	pin, puk    int
-}
-
-func triesQueries(p Profile) []triesQuery {
-	all := []triesQuery{
-		{`+CPINR="SIM PIN"`, "+CPINR", 1, -1}, // 27.007 8.65
-		{"^CPIN?", "^CPIN", 3, 2},             // Huawei
-		{`+QPINC="SC"`, "+QPINC", 1, 2},       // Quectel
-		{"+SPIC", "+SPIC", 0, 1},              // SIMCom
-		{"+CPINC", "+CPINC", 0, 2},            // SIMCom, ZTE
-		{"#PCT", "#PCT", 0, -1},               // Telit
-	}
-	if p.PINTries == "" {
-		return all
-	}
-	return slices.DeleteFunc(all, func(q triesQuery) bool {
-		return !strings.HasPrefix(strings.ToUpper(p.PINTries), "AT"+q.prefix)
-	})
-}
-
-func (q triesQuery) read(info []string) (pin, puk int, ok bool) {
-	said, ok := answer(info, q.prefix)
-	if !ok {
-		return -1, -1, false
-	}
-	f := fields(said)
-	number := func(i int) int {
-		if i < 0 || i >= len(f) {
-			return -1
-		}
-		n, err := strconv.Atoi(f[i])
-		if err != nil || n < 0 || n > 15 {
-			return -1
-		}
-		return n
-	}
-	pin, puk = number(q.pin), number(q.puk)
-	return pin, puk, pin >= 0
 }
 
 // network asks where the modem is registered and what it hears.
@@ -194,28 +154,8 @@ func (x *examiner) signal() {
 		x.Bars = bars(x.SignalDBm, -70)
 		return
 	}
-	said, ok := answer(x.quick("+CESQ"), "+CESQ")
-	if !ok {
-		return
-	}
-	var v [6]int
-	for i, f := range fields(said)[:min(6, len(fields(said)))] {
-		n, err := strconv.Atoi(f)
-		if err != nil {
-			return
-		}
-		v[i] = n
-	}
-	switch { // 27.007 8.69; 0 would be "less than" and is as good as nothing
-	case v[5] > 0 && v[5] <= 97: // RSRP, LTE
-		x.SignalDBm = v[5] - 141
-		x.Bars = bars(x.SignalDBm, -85)
-	case v[2] > 0 && v[2] <= 96: // RSCP, UMTS
-		x.SignalDBm = v[2] - 121
-		x.Bars = bars(x.SignalDBm, -75)
-	case v[0] > 0 && v[0] <= 63: // RXLEV, GSM
-		x.SignalDBm = v[0] - 111
-		x.Bars = bars(x.SignalDBm, -70)
+	if x.SignalDBm = extendedDBm(x.quick("+CESQ")); x.SignalDBm != 0 {
+		x.Bars = bars(x.SignalDBm, -85) // of reference signals, which are weaker
 	}
 }
 

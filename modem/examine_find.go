@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,7 +72,7 @@ func (x *examiner) find(severity Severity, code FindingCode, problem, remedy str
 
 // notOpened says why the port can't be opened.
 func (x *examiner) notOpened(err error) {
-	remote := strings.Contains(x.Port, "://")
+	remote := IsRemote(x.Port)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		x.noPermission(err)
@@ -120,43 +121,41 @@ func kindOfFile(path string) string {
 
 // noPermission says who may open the port and how we come to be one of them.
 func (x *examiner) noPermission(err error) {
-	me := "this user"
-	if u, err := user.Current(); err == nil {
+	me := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(me); err == nil {
 		me = u.Username
-	}
-	if os.Geteuid() == 0 {
-		x.find(Failing, FoundNoPermission, fmt.Sprintf("Even %s may not open %s: the system forbids it to this process.", me, x.Port),
-			"In a container, pass the device in. In a systemd unit, allow it: DeviceAllow= and PrivateDevices=no.",
-			"$ docker run --device "+x.Port+" …")
-		return
 	}
 	group, mode := "", os.FileMode(0)
 	var st unix.Stat_t
 	if unix.Stat(x.Port, &st) == nil {
-		mode = os.FileMode(st.Mode & 0o777)
-		group = strconv.Itoa(int(st.Gid))
-		if g, err := user.LookupGroupId(group); err == nil {
-			group = g.Name
-		}
+		group, mode = groupName(int(st.Gid)), os.FileMode(st.Mode&0o777)
 	}
-	if group == "" || group == "root" || mode&0o060 != 0o060 {
+	groups, _ := os.Getgroups()
+	member := slices.Contains(groups, int(st.Gid)) || int(st.Gid) == os.Getegid()
+	shared := mode&0o060 == 0o060
+	switch {
+	case errors.Is(err, syscall.EPERM), os.Geteuid() == 0, shared && member:
+		x.find(Failing, FoundNoPermission, fmt.Sprintf("The system forbids user %s to open %s, although its mode would allow it.", me, x.Port),
+			"In a container, pass the device in; in a systemd unit, allow it by DeviceAllow=; or a security module forbids it.",
+			"$ docker run --device "+x.Port+" …", "DeviceAllow="+x.Port+" rw")
+	case shared && st.Gid != 0:
+		x.find(Failing, FoundNoPermission, fmt.Sprintf("User %s may not open %s: only group %s may.", me, x.Port, group),
+			"Join the group, then log in anew. The daemon's own user, smsotpd, needs it too; restart the daemon after that.",
+			"$ sudo usermod -aG "+group+" "+me,
+			"$ sudo usermod -aG "+group+" smsotpd")
+	default:
 		x.find(Failing, FoundNoPermission,
-			fmt.Sprintf("%s may not open %s, and no group that could be joined may (%v).", me, x.Port, errors.Unwrap(err)),
-			"Give the port to the group dialout by a udev rule, join the group, then plug the modem out and in and log in anew. The daemon's own user, smsotpd, needs the group too.",
+			fmt.Sprintf("User %s may not open %s: only its owner may (mode %04o).", me, x.Port, mode),
+			"Give the port to the group dialout by a udev rule and join that group, then plug the modem out and in and log in anew. The daemon's own user, smsotpd, needs the group too.",
 			"$ echo '"+x.udevRule(`GROUP="dialout", MODE="0660"`)+"' | sudo tee /etc/udev/rules.d/60-smsotpd.rules",
 			"$ sudo udevadm control --reload",
 			"$ sudo usermod -aG dialout "+me,
 			"$ sudo usermod -aG dialout smsotpd")
-		return
 	}
-	x.find(Failing, FoundNoPermission, fmt.Sprintf("%s may not open %s: only the group %s may.", me, x.Port, group),
-		"Join the group, then log in anew. The daemon's own user, smsotpd, needs it too; restart the daemon after that.",
-		"$ sudo usermod -aG "+group+" "+me,
-		"$ sudo usermod -aG "+group+" smsotpd")
 }
 
-// udevRule is a rule for the port's device, or for USB serial ports in general
-// where the device isn't known.
+// udevRule is a rule for the port's device, or for its name where that is not
+// known.
 func (x *examiner) udevRule(assignments string) string {
 	match := `SUBSYSTEM=="tty", KERNEL=="` + filepath.Base(realPath(x.Port)) + `"`
 	if x.USB != nil {
@@ -167,7 +166,7 @@ func (x *examiner) udevRule(assignments string) string {
 }
 
 // inUse says who has the port.
-func (x *examiner) inUse(users []portUser) {
+func (x *examiner) inUse(users []process) {
 	if len(users) == 0 {
 		x.find(Failing, FoundPortBusy, "Another process has "+x.Port+" open, so it was left alone.",
 			"Find out which one, and end it.", "$ sudo fuser -v "+x.Port)

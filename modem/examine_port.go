@@ -2,12 +2,11 @@ package modem
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"regexp"
-	"strconv"
-	"strings"
+	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"smsotpd/modem/wire"
 )
@@ -83,31 +82,50 @@ func kindOf(heard []byte) streamKind {
 	return streamEcho
 }
 
-// portUser is another process that has a port open.
-type portUser struct {
-	pid  int
-	name string
+// memoryDevices is the major number of /dev/null, /dev/zero and their kin, which
+// any number of processes have open.
+const memoryDevices = 1
+
+// isDevice tells whether path is a character device that may be a port.
+func isDevice(path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR && unix.Major(st.Rdev) != memoryDevices
 }
 
-// portUsers are the other processes that have path open, as far as /proc
-// shows them to us: root sees all, others only their own.
-func portUsers(path string) []portUser {
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil || !strings.HasPrefix(target, "/dev/") || target == os.DevNull {
-		return nil
+// LikelyModems sorts the serial ports of USB devices: those of devices that
+// look like modems, a group for each, in the order in which to try them; and
+// the others, behind which anything may be that must not be written to unasked.
+func LikelyModems(ports []USBPort) (modems [][]string, others []string) {
+	profiles, err := BuiltinProfiles()
+	if err != nil {
+		profiles = nil // they are tested to be valid; without them fewer are known
 	}
-	var users []portUser
-	fds, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well-formed
-	for _, fd := range fds {
-		pid, err := strconv.Atoi(strings.Split(fd, "/")[2])
-		if err != nil || pid == os.Getpid() || len(users) > 0 && users[len(users)-1].pid == pid {
+	byDevice := map[string][]USBPort{}
+	var order []string
+	for _, p := range ports {
+		if byDevice[p.Device] == nil {
+			order = append(order, p.Device)
+		}
+		byDevice[p.Device] = append(byDevice[p.Device], p)
+	}
+	for _, device := range order {
+		group := byDevice[device]
+		known := MatchProfile(profiles, Make{USB: group[0].ID})
+		if group[0].isBridge() || !group[0].isModemDriver() && known.Name == "" && len(group) == 1 {
+			for _, p := range group {
+				others = append(others, p.Path)
+			}
 			continue
 		}
-		if open, err := os.Readlink(fd); err != nil || open != target {
-			continue
+		rank := map[PortRole]int{RoleAT: 0, RoleAT2: 1, "": 2, RoleNMEA: 3, RoleAudio: 4, RoleDiag: 5}
+		slices.SortStableFunc(group, func(a, b USBPort) int {
+			return rank[known.Role(a.Interface, a.Protocol)] - rank[known.Role(b.Interface, b.Protocol)]
+		})
+		var paths []string
+		for _, p := range group {
+			paths = append(paths, p.Path)
 		}
-		comm, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm")) // it may have ended
-		users = append(users, portUser{pid: pid, name: strings.TrimSpace(string(comm))})
+		modems = append(modems, paths)
 	}
-	return users
+	return modems, others
 }

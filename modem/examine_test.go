@@ -72,10 +72,7 @@ func TestExamineFinds(t *testing.T) {
 			p.Answers["AT+CPIN?"] = []string{"+CPIN: SIM PIN", "OK"}
 			p.Answers[`AT+CPINR="SIM PIN"`] = []string{"+CPINR: SIM PIN,1,3", "OK"}
 		}), modem.FoundPINTries, modem.Failing, "into a phone"},
-		{"two tries left, told by Huawei", profile(func(p *sim.Profile) {
-			p.Answers[`AT+CPINR="SIM PIN"`] = []string{"ERROR"}
-			p.Answers["AT^CPIN?"] = []string{"^CPIN: READY,,10,2,10,3", "OK"}
-		}), modem.FoundPINTries, modem.Warning, "PIN is right"},
+		{"two tries left", answering(`AT+CPINR="SIM PIN"`, "+CPINR: SIM PIN,2,3", "OK"), modem.FoundPINTries, modem.Warning, "PIN is right"},
 		{"searching", profile(func(p *sim.Profile) { p.Registration = [4]int{2, 2, 2, -1} }), modem.FoundUnregistered, modem.Failing, "wait a minute"},
 		{"no network to be heard", profile(func(p *sim.Profile) {
 			p.Registration = [4]int{0, 0, 0, -1}
@@ -166,6 +163,7 @@ func TestExamineGoodModem(t *testing.T) {
 
 // The daemon enters a PIN that is configured; doctor only says so.
 func TestExamineWithPINFile(t *testing.T) {
+	t.Parallel()
 	c := answering("AT+CCID", "+CCID: 8944000000000000018", "OK") // which modems tell while the SIM is locked
 	c.PIN = "1234"
 	path, m := plugged(t, c)
@@ -206,6 +204,7 @@ func pseudoTerminal() (master, slave *os.File, err error) {
 
 // A port on which something is that is no modem.
 func TestExamineNoModem(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		behave func(master *os.File)
@@ -319,6 +318,7 @@ func TestExamineCantOpen(t *testing.T) {
 		remedy string
 	}{
 		{fs.ErrPermission, modem.FoundNoPermission, "$ "},
+		{syscall.EPERM, modem.FoundNoPermission, "--device /dev/ttyUSB77"},
 		{syscall.EBUSY, modem.FoundPortBusy, "fuser -v /dev/ttyUSB77"},
 		{syscall.EWOULDBLOCK, modem.FoundPortBusy, "fuser -v /dev/ttyUSB77"},
 		{syscall.EIO, modem.FoundNotThere, "Plug"},
@@ -363,10 +363,11 @@ func TestExamineBusyPort(t *testing.T) {
 
 // A modem that falls mute is told of with what it said before, in time.
 func TestExamineFallsMute(t *testing.T) {
+	t.Parallel()
 	c := sim.ModemConfig{Faults: []sim.Fault{{On: sim.OnCommand, Match: regexp.MustCompile(`^AT\+CPIN\?`), Do: sim.Hang}}}
 	path, _ := plugged(t, c)
 	began := time.Now()
-	e := modem.Examine(context.Background(), modem.ExamineConfig{Limit: 5 * time.Second}, path)
+	e := modem.Examine(context.Background(), modem.ExamineConfig{Limit: 3 * time.Second}, path)
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}

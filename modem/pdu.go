@@ -54,6 +54,9 @@ func encodeSubmit(s Submission) (pdu string, octets int, err error) {
 	if !s.withoutVP {
 		raw[validityOffset(s.To)] = s.Validity
 	}
+	if s.enhancedVP {
+		raw = withEnhancedValidity(raw, validityOffset(s.To))
+	}
 	return "00" + strings.ToUpper(hex.EncodeToString(raw)), len(raw), nil
 }
 
