@@ -161,15 +161,20 @@ func (w *Wire) hold(line []byte) {
 	w.held = append(w.held, held)
 }
 
-// release hands on what hold kept. What is the answer but looks like an
-// unsolicited line goes both ways: the modem may have answered by OK alone.
-func (w *Wire) release() {
+// release hands on what hold kept; answered tells whether one is the answer.
+// What is but looks like an unsolicited line goes both ways: the modem may have
+// answered by OK alone.
+func (w *Wire) release(answered bool) {
 	if len(w.held) == 0 {
 		return
 	}
 	held, best := w.held, w.best
 	w.held, w.best, w.cmd.answered = nil, 0, true
-	w.info([]byte(held[best].Line))
+	if answered {
+		w.info([]byte(held[best].Line))
+	} else {
+		best = -1
+	}
 	for i, h := range held {
 		if i == best && !reportsRegistration([]byte(h.Line)) {
 			continue
@@ -186,7 +191,7 @@ func (w *Wire) release() {
 func (w *Wire) deliver(u URC) {
 	if len(w.held) > 0 {
 		if w.held = append(w.held, heldLine{URC: u}); len(w.held) > maxHeld {
-			w.release()
+			w.release(true)
 		}
 		return
 	}

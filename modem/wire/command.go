@@ -213,13 +213,14 @@ func (w *Wire) writeOut(b []byte) error {
 
 // finish ends the command under way with a final result for the engine.
 func (w *Wire) finish(cause Cause, final []byte) {
+	w.release(string(final) == "OK")
 	w.settle(cause)
 	w.emit(final)
 }
 
 // settle notes how the command under way ended.
 func (w *Wire) settle(cause Cause) {
-	w.release()
+	w.release(false)
 	w.forgetOwn()
 	w.flight.Cause, w.flight.Ended = cause, time.Now()
 	w.echoOn = w.cmd.echoed

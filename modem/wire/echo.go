@@ -21,14 +21,20 @@ func (e *echo) whole() bool { return e.at == len(e.text) }
 // cut takes off line what goes on with the echo. What is behind a piece of it
 // is an unsolicited line.
 func (e *echo) cut(line []byte) (behind []byte, ok bool) {
+	for e.at > 0 && len(line) > 0 && line[0] != ' ' && strings.HasPrefix(e.rest(), " ") {
+		e.at++ // blanks at the ends of a line are gone
+	}
 	want, n := e.rest(), 0
 	for n < len(line) && n < len(want) && line[n] == want[n] {
 		n++
 	}
 	switch {
+	case e.at > 0 && len(line) > 1 && strings.HasSuffix(e.text, string(line)):
+		e.at = len(e.text) // the last piece, even if what was before it was not told apart
+		return nil, true
 	case n == 0:
 		return line, false
-	case n == len(want) && (n == len(line) || isPrefixMark(line[n]) || e.at == 0 && !isAlnum(line[n])):
+	case n == len(want) && (n == len(line) || isPrefixMark(line[n]) || e.at == 0 && line[n] != ':' && !isAlnum(line[n])):
 		e.at = len(e.text)
 		return bytes.TrimLeft(line[n:], " "), true
 	case n == len(line):
