@@ -284,6 +284,15 @@ type Status struct {
 	IMEI, IMSI                    string
 	Operator                      string
 	Registered                    bool
+	// USB is the place of the modem's USB device on the bus, as "1-1.4", and
+	// Serial its USB serial number; "" where there is none.
+	USB, Serial string
+	// Recoveries counts the steps that were taken to bring the modem back
+	// since the daemon began.
+	Recoveries int
+	// Notice is what the operator should know although the modem works, as
+	// that its SIM was exchanged; "" for nothing.
+	Notice string
 	// SignalDBm is 0 when unknown.
 	SignalDBm int
 	// Since is when State began.

@@ -15,8 +15,12 @@ import (
 // PoolConfig says which modems there are.
 type PoolConfig struct {
 	// Ports are paths or globs (filepath.Match), each with an optional name
-	// in front: "/dev/ttyUSB2", "front=/dev/ttyUSB2", "/dev/ttyUSB*".
+	// in front: "/dev/ttyUSB2", "front=/dev/ttyUSB2", "/dev/ttyUSB*"; or Auto
+	// for all modems on USB. Of one stick's several ports one is used, and
+	// where a path is the wrong one of a stick, another one of that stick.
 	Ports []string
+	// USB knows the USB devices; nil: those of this host.
+	USB USB
 	// Opener opens them; nil: the serial devices of this host.
 	Opener Opener
 	// Logger gets what an operator may want to know, never a number, text or
@@ -104,9 +108,18 @@ type Pool struct {
 	profiles []Profile
 	ready    chan *Line
 
-	mu      sync.Mutex
-	workers map[string]*worker // by configured or matched path; guarded by mu
+	mu sync.Mutex
+	// Guarded by mu.
+	workers map[string]*worker // by path, or "usb " and the place of a device
+	open    map[*worker]candidate
+	usb     []USBPort // as of usbAt
+	usbAt   time.Time
 }
+
+// Auto, for a port's path, is every modem on USB: what a profile knows by its
+// vendor and product, has a modem's driver, or has several serial ports. Chips
+// that give any serial device a USB plug are never looked at.
+const Auto = "auto"
 
 // NewPool checks the configuration. Run starts the work.
 func NewPool(cfg PoolConfig) (*Pool, error) {
@@ -117,6 +130,9 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		cfg.Logger = slog.Default()
 	}
 	cfg.Timeouts = cfg.Timeouts.withDefaults()
+	if cfg.USB == nil {
+		cfg.USB = HostUSB{cache: newUSBCache()}
+	}
 	profiles, err := allProfiles(cfg.Profiles)
 	if err != nil {
 		return nil, err
@@ -126,6 +142,7 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		registry: newRegistry(),
 		cards:    newCards(cfg),
 		profiles: profiles,
+		open:     make(map[*worker]candidate),
 		ready:    make(chan *Line),
 		workers:  make(map[string]*worker),
 	}
@@ -133,6 +150,9 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		name, path := splitPort(entry)
 		if path == "" {
 			return nil, errors.New("modem: a port has no path")
+		}
+		if path == Auto {
+			continue
 		}
 		if isGlob(path) {
 			if _, err := filepath.Match(path, ""); err != nil {
@@ -143,7 +163,8 @@ func NewPool(cfg PoolConfig) (*Pool, error) {
 		if p.workers[path] != nil {
 			return nil, errors.New("modem: a port is configured twice")
 		}
-		p.workers[path] = newWorker(p, path, name, true)
+		p.workers[path] = newWorker(p, path, name)
+		p.workers[path].explicit = true
 	}
 	return p, nil
 }
@@ -201,21 +222,21 @@ func (p *Pool) Run(ctx context.Context) error {
 	}
 	p.mu.Unlock()
 
-	var globs []string
+	var patterns []string
 	for _, entry := range p.cfg.Ports {
-		if _, path := splitPort(entry); isGlob(path) {
-			globs = append(globs, entry)
+		if _, path := splitPort(entry); path == Auto || isGlob(path) {
+			patterns = append(patterns, entry)
 		}
 	}
-	if len(globs) == 0 {
+	if len(patterns) == 0 {
 		<-ctx.Done()
 		return nil
 	}
 	look := time.NewTicker(globEvery * p.cfg.Timeouts.Appear)
 	defer look.Stop()
 	for {
-		for _, entry := range globs {
-			for _, w := range p.matched(entry) {
+		for _, entry := range patterns {
+			for _, w := range p.found(entry) {
 				running.Go(func() {
 					w.run(ctx)
 					p.forget(w)
@@ -228,40 +249,4 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-look.C:
 		}
 	}
-}
-
-// matched makes workers for the paths that a glob matches and no worker has.
-func (p *Pool) matched(entry string) []*worker {
-	name, pattern := splitPort(entry)
-	var found []*worker
-	for _, path := range p.cfg.Opener.Glob(pattern) {
-		if w := p.adopt(path, name); w != nil {
-			found = append(found, w)
-		}
-	}
-	return found
-}
-
-func (p *Pool) adopt(path, name string) *worker {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.workers[path] != nil {
-		return nil
-	}
-	w := newWorker(p, path, name, false)
-	p.workers[path] = w
-	return w
-}
-
-func (p *Pool) forget(w *worker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.workers, w.path)
-}
-
-// served tells whether a worker is responsible for the path.
-func (p *Pool) served(path string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.workers[path] != nil
 }

@@ -61,6 +61,8 @@ type session struct {
 	late    atomic.Int64
 	chatter atomic.Int64
 	signed  chan struct{}
+	// revived is set by signs that the modem or its SIM has just started.
+	revived atomic.Bool
 	// known is closed when the SIM's identity is; stored holds what the modem
 	// has put into a memory.
 	known  chan struct{}
@@ -130,6 +132,9 @@ func (s *session) onSign(sign wire.Sign) {
 		if s.chatter.Add(1) > maxChatter {
 			return
 		}
+	}
+	if sign == wire.Restarted || sign == wire.Settled {
+		s.revived.Store(true)
 	}
 	s.suspect.Store(true)
 	select {

@@ -268,19 +268,6 @@ func (p *preparation) subscriber(ctx context.Context) error {
 	})
 }
 
-// askSubscriber looks whether a SIM that kept its IMSI back tells it now; all
-// is then prepared anew.
-func (s *session) askSubscriber(ctx context.Context) error {
-	info, err := s.ask(ctx, "+CIMI", limitQuick)
-	if err != nil && !answered(err) {
-		return err
-	}
-	if digits(info, 6, 15) != "" {
-		return errSuspect
-	}
-	return nil
-}
-
 // knowSIM lets the reports through that came before the SIM was known.
 func (p *preparation) knowSIM() {
 	select {

@@ -3,11 +3,13 @@ package modem
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,6 +52,43 @@ var _ USB = HostUSB{}
 type HostUSB struct {
 	// Sys and Dev are where sysfs and the device nodes are; "": /sys and /dev.
 	Sys, Dev string
+
+	cache *usbCache // nil: everything is read each time
+}
+
+// usbCache keeps what was read of the ports that are still the same.
+type usbCache struct {
+	mu    sync.Mutex
+	known map[string]cachedPort // by the tty's name; guarded by mu
+}
+
+type cachedPort struct {
+	directory fs.FileInfo // of the tty: sysfs makes a new one at each plugging
+	port      USBPort
+}
+
+func newUSBCache() *usbCache { return &usbCache{known: make(map[string]cachedPort)} }
+
+// read is readUSBPort, or what it said before of the same tty.
+func (c *usbCache) read(name, dir string) (USBPort, bool) {
+	if c == nil {
+		return readUSBPort(dir)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	info, err := os.Stat(dir)
+	if err != nil {
+		delete(c.known, name)
+		return USBPort{}, false
+	}
+	if k, ok := c.known[name]; ok && os.SameFile(k.directory, info) && k.directory.ModTime().Equal(info.ModTime()) {
+		return k.port, true
+	}
+	port, ok := readUSBPort(dir)
+	if ok {
+		c.known[name] = cachedPort{info, port}
+	}
+	return port, ok
 }
 
 // Ports implements USB.
@@ -63,7 +102,7 @@ func (h HostUSB) Ports() []USBPort {
 		if err != nil || !strings.Contains(link, "/usb") {
 			continue
 		}
-		if p, ok := readUSBPort(filepath.Join(class, link)); ok {
+		if p, ok := h.cache.read(e.Name(), filepath.Join(class, link)); ok {
 			p.Path = filepath.Join(cmp.Or(h.Dev, "/dev"), e.Name())
 			ports = append(ports, p)
 		}
@@ -165,6 +204,15 @@ func (p USBPort) isBridge() bool {
 	return false
 }
 
+// modemID is the vendor and product of the modem, "" if the port says nothing
+// of it.
+func (p USBPort) modemID() string {
+	if p.isBridge() {
+		return ""
+	}
+	return p.ID
+}
+
 // isModemDriver tells a driver that serves nothing but modems.
 func (p USBPort) isModemDriver() bool {
 	switch p.Driver {
@@ -185,10 +233,14 @@ func realPath(path string) string {
 // usbPortAt is the USB port that path leads to, by its name or by that of the
 // node behind it.
 func usbPortAt(ports []USBPort, path string) (USBPort, bool) {
-	real := realPath(path)
-	i := slices.IndexFunc(ports, func(p USBPort) bool { return p.Path == path || p.Path == real })
-	if i < 0 {
+	if len(ports) == 0 {
 		return USBPort{}, false
 	}
-	return ports[i], true
+	for _, name := range [...]func() string{func() string { return path }, func() string { return realPath(path) }} {
+		at := name()
+		if i := slices.IndexFunc(ports, func(p USBPort) bool { return p.Path == at }); i >= 0 {
+			return ports[i], true
+		}
+	}
+	return USBPort{}, false
 }

@@ -3,33 +3,43 @@ package modem
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// worker supervises one port: it waits for it, opens it, prepares the modem
-// behind it, hands out lines and looks after the modem while it is idle.
+// worker supervises one modem's place: it waits for its port, opens it,
+// prepares the modem behind it, hands out lines and looks after the modem while
+// it is idle.
 type worker struct {
-	pool     *Pool
-	path     string // as configured or matched
-	wanted   string // the name that its modem gets unless it has one
-	explicit bool   // configured by path, not matched by a glob
-	log      *slog.Logger
-	incoming *incoming
+	pool *Pool
+	// path is the port as configured or matched. For a USB device that was
+	// found, device is its place and pattern what its ports must fit ("": any);
+	// path is then one of its ports.
+	path, device, pattern string
+	key                   string // in Pool.workers, where it was found
+	wanted                string // the name that its modem gets unless it has one
+	explicit              bool   // configured by path
+	log                   *slog.Logger
+	incoming              *incoming
 
 	// Owned by run.
-	lost      identity          // the modem that was last here
-	neighbors map[string]string // what stood beside path when it was last ready
-	rejected  map[string]stranger
-	mutes     int       // sessions in a row that found the modem mute
-	resetAt   time.Time // when the modem was last reset
-	owed      time.Time // until when the answer of a message may come late
-	seenLate  int64     // late answers that this session had when it timed out
-	proven    bool      // the modem was ready since the last failure
-	told      string    // what was logged of the failure that lasts, "" if none does
+	metAt    time.Time // when a modem was last ready here; zero: never
+	good     candidate // where that was
+	seen     map[string]string
+	profile  Profile            // of that modem
+	tries    map[string]attempt // by path
+	stuck    map[string]*stuck  // ports that can be neither opened nor closed, by path
+	ladder   ladder
+	owed     time.Time // until when the answer of a message may come late
+	seenLate int64     // late answers that this session had when it timed out
+	proven   bool      // the modem was ready since the last failure
+	told     string    // what was logged of the failure that lasts, "" if none does
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -38,14 +48,13 @@ type worker struct {
 	line   *Line     // the newest one
 }
 
-const (
-	// resetEvery bounds how often a mute modem is reset.
-	resetEvery = 60 * time.Second
-	// twinRetry is how long a modem's second port is left alone.
-	twinRetry = 10 * time.Minute
-)
+// errTaken: another worker was faster.
+var errTaken = errors.New("modem: another worker has the port")
 
-func newWorker(p *Pool, path, name string, explicit bool) *worker {
+// twinRetry is how long a modem's second port is left alone.
+const twinRetry = 10 * time.Minute
+
+func newWorker(p *Pool, path, name string) *worker {
 	if name == "" {
 		name = filepath.Base(path)
 	}
@@ -53,110 +62,130 @@ func newWorker(p *Pool, path, name string, explicit bool) *worker {
 		pool:     p,
 		path:     path,
 		wanted:   name,
-		explicit: explicit,
 		log:      p.cfg.Logger.With("modem", name),
 		incoming: newIncoming(p.cfg.OnReport, p.cfg.OnInbound),
-		rejected: make(map[string]stranger),
+		tries:    make(map[string]attempt),
+		stuck:    make(map[string]*stuck),
 		status:   Status{Name: name, State: Starting, Port: path, Since: time.Now()},
 	}
 }
 
-// run supervises the port until ctx ends; a worker made by a glob also ends
-// when its port is gone and its modem is served elsewhere.
+// run supervises the place until ctx ends; a worker for what was found also
+// ends when that is gone and its modem is served elsewhere.
 func (w *worker) run(ctx context.Context) {
 	var delivering sync.WaitGroup
 	delivering.Go(w.incoming.run)
-	defer delivering.Wait()
-	defer w.incoming.close()
-
-	failures := 0
-	for ctx.Err() == nil {
-		path, ok := w.locate(ctx)
+	for {
+		c, ok := w.next(ctx)
 		if !ok {
-			return
+			break
 		}
-		err := w.serve(ctx, path)
+		impression, err := w.serve(ctx, c)
 		if ctx.Err() != nil {
-			return
+			break
 		}
-		if w.proven {
-			failures, w.proven = 0, false
-		}
-		w.down(err)
-		pause := min(w.pool.cfg.Timeouts.Appear<<min(failures, 6), w.pool.cfg.Timeouts.Retry)
-		if errors.Is(err, errTwin) {
-			pause = twinRetry // unless the other port is freed
-		}
-		failures++
-		w.await(ctx, path, pause)
+		w.note(c, err, impression)
+		w.down(err, c)
 	}
+	for _, port := range w.stuck {
+		if port.reads && !port.free(hungAtEnd) {
+			return // it may still hand on what it reads
+		}
+	}
+	w.incoming.close()
+	delivering.Wait()
 }
 
 // serve opens the port and works with the modem until the port is gone or
-// the modem mute. The error says why, and is never nil.
-func (w *worker) serve(ctx context.Context, path string) error {
-	w.set(func(s *Status) { s.Port = path })
-	port, err := w.pool.cfg.Opener.Open(path)
-	if err != nil {
-		return err
+// the modem beyond help for now. The error says why, and is never nil; the
+// impression is what the port seems to be, where it answers no AT command.
+func (w *worker) serve(ctx context.Context, c candidate) (impression string, err error) {
+	if !w.pool.occupy(w, c) {
+		return "", errTaken
 	}
-	if w.mutes == 0 { // else it is down until it answers
+	defer w.pool.vacate(w)
+	w.set(func(s *Status) { s.Port = c.path })
+	port, err := w.open(ctx, c.path)
+	if err != nil {
+		return "", err
+	}
+	if w.ladder.mutes == 0 { // else it is down until it answers
 		w.setState(Starting, "")
 	}
-	s := newSession(port, w.patient(), w.log, w.incoming)
-	defer func() { <-s.wire.Done() }()
+	ear := newEar(port)
+	s := newSession(ear, w.patient(), w.log, w.incoming)
+	defer w.close(c.path, s)
 	defer w.pool.registry.release(w)
-	defer s.close()
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
 
 	w.seenLate = 0
-	for {
-		err := w.prepare(ctx, s, path)
-		if err == nil {
-			w.lost, w.mutes, w.proven = s.identity(), 0, true
-			w.neighbors = w.siblings()
+	if c.first {
+		err = s.glance(ctx)
+	}
+	for err == nil || again(err) {
+		prepared := false
+		if err = w.prepare(ctx, s, c); err == nil {
+			prepared = true
+			w.ready(s, c)
 			err = w.operate(ctx, s)
 		}
 		switch {
-		case errors.Is(err, errSuspect), errors.Is(err, errParked):
-			continue
-		case errors.Is(err, errStranger):
-			w.rejected[path] = stranger{
-				id:    w.pool.cfg.Opener.Lookup(path),
-				until: time.Now().Add(w.pool.cfg.Timeouts.Retry),
+		case errors.Is(err, errSuspect):
+			w.happened(EventResync, "")
+		case errors.Is(err, errMute), errors.Is(err, errSick), errors.Is(err, errStuck):
+			if w.climb(ctx, s, c, err, prepared) {
+				err = errSuspect
 			}
-		case errors.Is(err, errMute):
-			w.revive(ctx, s)
 		}
-		return err
 	}
+	if errors.Is(err, errMute) {
+		impression = ear.impression()
+	}
+	return impression, err
+}
+
+// again tells an error after which the modem is prepared once more.
+func again(err error) bool { return errors.Is(err, errSuspect) || errors.Is(err, errParked) }
+
+// ready notes that the modem can send.
+func (w *worker) ready(s *session, c candidate) {
+	w.metAt, w.good, w.proven = time.Now(), c, true
+	w.ladder.ready()
+	w.profile = s.profile()
+	delete(w.tries, c.path)
+	w.seen = w.beside(w.pool.usbPorts())
 }
 
 // patient are the time-outs for the next session: longer where the sessions
 // before found no answer, for modems that are slow.
 func (w *worker) patient() Timeouts {
 	times := w.pool.cfg.Timeouts
-	times.Wake <<= min(w.mutes, 2)
+	times.Wake <<= min(w.ladder.mutes, 2)
 	return times
 }
 
 // prepare brings the modem to where it can send.
-func (w *worker) prepare(ctx context.Context, s *session, path string) error {
+func (w *worker) prepare(ctx context.Context, s *session, c candidate) error {
 	leave, err := s.take(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	claims := 0
 	p := &preparation{
 		session:  s,
-		port:     path,
+		port:     c.path,
+		usb:      c.usb.modemID(),
 		cards:    w.pool.cards,
 		profiles: w.pool.profiles,
 		waiting: func(state State, reason string) {
 			w.set(func(st *Status) { st.State, st.Reason, st.Registered = state, reason, false })
 		},
-		claim: func(id identity) error { return w.claim(id, path) },
+		claim: func(id identity) error {
+			claims++ // by the second one the SIM is known, if ever
+			return w.claim(id, c, claims > 1)
+		},
 	}
 	if err := w.stayParked(ctx, s); err != nil {
 		return err
@@ -175,199 +204,109 @@ func (w *worker) prepare(ctx context.Context, s *session, path string) error {
 }
 
 // claim binds the modem to its name, and refuses one that was not looked for.
-func (w *worker) claim(id identity, path string) error {
-	if path != w.path && (id.imei != w.lost.imei || id.imsi != "" && id.imsi != w.lost.imsi) {
-		return errStranger
-	}
-	name, err := w.pool.registry.claim(w, id, w.wanted)
+// Once complete, the SIM is known as far as it will be.
+func (w *worker) claim(id identity, c candidate, complete bool) error {
+	found, err := w.pool.registry.claim(w, sighting{
+		imei: id.imei, imsi: id.imsi, usb: c.device(), serial: c.usb.Serial, path: c.path,
+		wanted: w.wanted, complete: complete || id.imsi != "", away: c.away,
+	})
 	if err != nil {
 		return err
 	}
-	w.log = w.pool.cfg.Logger.With("modem", name)
 	w.set(func(s *Status) {
-		s.Name, s.Manufacturer, s.Model, s.Firmware = name, id.manufacturer, id.model, id.firmware
-		s.IMEI, s.IMSI = id.imei, id.imsi
+		s.Manufacturer, s.Model, s.Firmware = id.manufacturer, id.model, id.firmware
+		s.IMEI, s.IMSI, s.USB, s.Serial = id.imei, id.imsi, c.usb.Device, c.usb.Serial
+		if found.name != "" {
+			s.Name = found.name
+		}
 	})
+	if found.name == "" {
+		return nil
+	}
+	w.log = w.pool.cfg.Logger.With("modem", found.name)
+	w.tell(found, c)
 	return nil
 }
 
-// operate hands out a line and looks after the modem until the line closes.
-func (w *worker) operate(ctx context.Context, s *session) error {
-	line := newLine(s, w)
-	if !w.bring(line) {
-		return errParked
+// tell tells the operator what is new of the modem and its SIM.
+func (w *worker) tell(found finding, c candidate) {
+	if found.movedFrom != "" {
+		w.log.Info("modem is at another port", "before", found.movedFrom, "now", c.path)
+		w.happened(EventMoved, "from "+found.movedFrom+" to "+c.path)
 	}
-	w.observe(s)
-	w.setState(Ready, "")
-	w.told = ""
-	w.log.Info("modem is ready")
-	w.pool.happened(w.name(), EventUp, "")
-	ready := w.pool.ready
-	health := time.NewTimer(w.pool.cfg.Timeouts.Health)
-	defer health.Stop()
-	for {
-		var why error
-		select {
-		case ready <- line:
-			ready = nil
-		case <-health.C:
-			if time.Since(s.usedAt()) >= w.pool.cfg.Timeouts.Health/2 {
-				why = w.look(ctx, s)
-			}
-			health.Reset(w.pool.cfg.Timeouts.Health)
-		case m := <-s.stored:
-			why = w.withTurn(ctx, s, func() error { return s.fetch(ctx, m) })
-		case <-s.signed:
-			if s.suspect.Load() {
-				why = errSuspect
-			}
-		case <-s.wire.Gone():
-			why = errGone
-		case <-ctx.Done():
-			why = ctx.Err()
-		case <-line.closed:
-		}
-		if why != nil {
-			line.close(why)
-		}
-		select {
-		case <-line.closed:
-		default:
-			continue
-		}
-		// A message under way ends before anything else is done.
-		if err := w.withTurn(context.WithoutCancel(ctx), s, func() error { return nil }); err != nil {
-			return err
-		}
-		why = line.why
-		if errors.Is(why, errOwed) {
-			w.owed, w.seenLate = time.Now().Add(w.pool.cfg.Timeouts.Owed), s.late.Load()
-			why = errSuspect
-		}
-		if ctx.Err() == nil {
-			w.log.Info("modem must be looked after", "reason", strings.TrimPrefix(why.Error(), "modem: "))
-			w.setState(Starting, "")
-		}
-		return why
+	if found.simFrom != "" {
+		w.log.Warn("the SIM was in another modem before", "before", found.simFrom)
+		w.happened(EventSIMMoved, "from "+found.simFrom)
 	}
-}
-
-// withTurn runs fn when no message is under way.
-func (w *worker) withTurn(ctx context.Context, s *session, fn func() error) error {
-	leave, err := s.take(ctx)
-	if err != nil {
-		return err
+	if found.simTwice != "" {
+		w.log.Warn("two modems show the same SIM", "other", found.simTwice)
 	}
-	defer leave()
-	return fn()
-}
-
-// look checks that an idle modem still answers and is registered. The turn is
-// given back between commands, so that a message waits for one at most.
-func (w *worker) look(ctx context.Context, s *session) error {
-	err := w.withTurn(ctx, s, func() error {
-		untold := s.netless
-		stat, err := s.registered(ctx)
-		if err == nil && !stat.usable() && !(untold && s.netless) {
-			w.setState(Waiting, stat.reason())
-			return errSuspect
-		}
-		return err
-	})
-	if err == nil && s.identity().imsi == "" {
-		err = w.withTurn(ctx, s, func() error { return s.askSubscriber(ctx) })
-	}
-	for _, learn := range [...]func(context.Context) error{s.askSignal, s.askOperator} {
-		if err == nil {
-			err = w.withTurn(ctx, s, func() error { return learn(ctx) })
-		}
-	}
-	if err == nil {
-		w.observe(s)
-	}
-	return err
-}
-
-// park takes the modem out of service.
-func (w *worker) park(order restOrder) {
-	w.mu.Lock()
-	w.rest = order
-	line := w.line
-	w.mu.Unlock()
-	if line != nil {
-		line.close(errParked)
-	}
-}
-
-// bring makes line the one that park closes, unless the modem is parked.
-func (w *worker) bring(line *Line) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.line = line
-	return !time.Now().Before(w.rest.until)
-}
-
-// stayParked waits until the modem is not parked any more. An error says that
-// the port or the context is over.
-func (w *worker) stayParked(ctx context.Context, s *session) error {
-	for {
-		w.mu.Lock()
-		rest := w.rest
-		w.mu.Unlock()
-		if !time.Now().Before(rest.until) {
-			return nil
-		}
-		w.setState(Parked, rest.reason)
-		select {
-		case <-time.After(time.Until(rest.until)):
-		case <-s.wire.Gone():
-			return errGone
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// revive climbs the ladder for a modem that does not answer: after this the
-// port is opened anew; from the second time on the modem is also reset, but
-// never a port that was no modem before.
-func (w *worker) revive(ctx context.Context, s *session) {
-	w.mutes++
-	if w.lost.imei == "" || w.mutes < 2 || time.Since(w.resetAt) < resetEvery {
+	if !found.simChanged {
 		return
 	}
-	w.resetAt = time.Now()
-	w.log.Warn("modem does not answer: resetting it")
-	// Its OK may never come, so nobody waits for it, but for the octets to
-	// leave: closing the port drops them.
-	if err := s.wire.Force("AT+CFUN=1,1"); err == nil {
-		_ = s.pause(ctx, time.Second)
+	notice := "another SIM is in this modem since " + time.Now().Format(time.DateTime)
+	if found.simFrom != "" {
+		notice += "; it was in " + found.simFrom + " before"
+	} else {
+		w.log.Error("another SIM is in the modem than before: if nobody has exchanged it on purpose, it may be stolen")
 	}
+	w.set(func(s *Status) { s.Notice = notice })
+	w.happened(EventSIMChanged, notice)
 }
 
 // down tells the operator why there is no modem to work with.
-func (w *worker) down(err error) {
+func (w *worker) down(err error, c candidate) {
 	state, reason := Down, err.Error()
 	switch {
-	case errors.Is(err, errMute) && w.lost.imei != "" && w.mutes < 2:
-		state, reason = Parked, "the modem does not answer any more; it is tried again"
-	case errors.Is(err, errMute) && w.lost.imei != "":
-		state, reason = Parked, "the modem does not answer, not even after a reset; it is tried again"
+	case errors.Is(err, errMute) && w.met() && !c.away:
+		state, reason = Parked, w.trouble()
+		if w.ladder.rung == rungRest {
+			reason += "; it is tried again at " + w.ladder.until.Format(time.TimeOnly)
+		}
+		if held := others(c.path); len(held) > 0 {
+			reason = fmt.Sprintf("%s is also open in %s; it takes the modem's answers", c.path, describe(c.path, held))
+		}
+	case errors.Is(err, errSick), errors.Is(err, errStuck):
+		state, reason = Parked, w.trouble()
 	case errors.Is(err, errMute):
-		reason = "nothing on this port answers AT commands: it is another port of the modem, or no modem"
+		reason = w.silence(c)
 	case errors.Is(err, errGone):
 		reason = "the modem has gone from its port"
 	case errors.Is(err, errStranger):
 		reason = "the modem has gone from its port; the port beside it belongs to another modem"
+	case errors.Is(err, errTaken):
+		return
 	default:
 		reason = strings.TrimPrefix(reason, "modem: ")
 	}
-	if reason != w.told {
-		w.told = reason
+	kind := reason
+	if errors.Is(err, errMute) && !w.met() {
+		kind = "mute" // what it seems to be may change with what is heard
+	}
+	if kind != w.told {
+		w.told = kind
 		w.log.Warn("modem is down", "reason", reason)
-		w.pool.happened(w.name(), EventDown, reason)
+		w.happened(EventDown, reason)
 	}
 	w.set(func(s *Status) { s.State, s.Reason, s.Registered = state, reason, false })
+}
+
+// silence says of a port behind which nothing answers, and of those of the same
+// device that were tried, what they seem to be.
+func (w *worker) silence(c candidate) string {
+	if held := others(c.path); len(held) > 0 {
+		return fmt.Sprintf("nothing on %s answers AT commands; it is also open in %s", c.path, describe(c.path, held))
+	}
+	var tried []string
+	for _, path := range slices.Sorted(maps.Keys(w.tries)) {
+		if t := w.tries[path]; t.impression != "" {
+			tried = append(tried, path+" "+t.impression)
+		}
+	}
+	if len(tried) < 2 {
+		return "nothing on this port answers AT commands (it " + w.tries[c.path].impression + "): it is another port of the modem, or no modem"
+	}
+	return "no port of this device answers AT commands: " + strings.Join(tried, "; ")
 }
 
 // observe puts what the session has learnt into the status.
