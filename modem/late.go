@@ -47,11 +47,14 @@ func (o *owing) begin() {
 	}
 }
 
-// muddle notes that a command went unanswered, whose refusal may still come.
-func (o *owing) muddle() {
+// muddle notes that a command went unanswered, whose refusal may still come. It
+// is +CMS ERROR for those of the message service alone, 27.005 3.2.5.
+func (o *owing) muddle(cmd string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.muddled = true
+	for _, prefix := range [...]string{"+CM", "+CN", "+CPMS", "+CS", "+CRES"} {
+		o.muddled = o.muddled || strings.HasPrefix(cmd, prefix)
+	}
 }
 
 // heard takes in what the wire calls late. It runs in its reading goroutine.

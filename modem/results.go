@@ -2,7 +2,6 @@ package modem
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -321,14 +320,6 @@ func (r Report) Explain() string {
 		i-- // 0 is in the table
 	}
 	return statusMeanings[i].words
-}
-
-// explained is a cause with its words, for the operator.
-func explained(cause string) string {
-	if words := Explain(cause); words != "" {
-		return fmt.Sprintf("%s (%s)", words, cause)
-	}
-	return cause
 }
 
 // errorNumber reads the number of an error, or finds the words that a modem

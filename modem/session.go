@@ -211,9 +211,7 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 	case err == nil || answered(err):
 		return info, err
 	}
-	if cmd != "" { // AT alone is never refused by +CMS ERROR
-		s.owing.muddle()
-	}
+	s.owing.muddle(cmd)
 	return nil, errMute
 }
 
