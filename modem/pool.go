@@ -45,6 +45,10 @@ type PoolConfig struct {
 	OnInbound func(Inbound) error
 	// OnEvent is told what happens to the modems; it must not block.
 	OnEvent func(Event)
+	// Trace is given what passes between host and modems, line by line and
+	// with the modem's name, without numbers, texts, codes and PINs; nil:
+	// nobody is. It may be called at once for different modems.
+	Trace func(modem, line string)
 }
 
 // Timeouts of the driver. Zero values take the default in parentheses.

@@ -112,7 +112,7 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 	if w.ladder.mutes == 0 { // else it is down until it answers
 		w.setState(Starting, "")
 	}
-	ear := newEar(port)
+	ear := newEar(w.traced(port, c.path))
 	s := newSession(ear, w.patient(), w.log, w.incoming)
 	defer w.close(c.path, s)
 	defer w.pool.registry.release(w)
