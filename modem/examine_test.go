@@ -25,13 +25,14 @@ import (
 // plugged is the path of a simulated modem that has started.
 func plugged(t *testing.T, c sim.ModemConfig) (string, *sim.Modem) {
 	t.Helper()
+	dir := t.TempDir()
 	n := sim.NewNetwork(sim.NetworkConfig{})
 	t.Cleanup(n.Close)
 	m, err := n.NewModem(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	link := filepath.Join(t.TempDir(), "modem")
+	link := filepath.Join(dir, "modem")
 	if err := m.Open(link); err != nil {
 		t.Fatal(err)
 	}

@@ -122,6 +122,6 @@ func newLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
 		p.serveCommand(), p.demoCommand(), p.keysCommand(), p.modemsCommand(),
-		p.verifyCommand(), p.simCommand(), p.versionCommand(),
+		p.doctorCommand(), p.verifyCommand(), p.simCommand(), p.versionCommand(),
 	}
 }
