@@ -81,10 +81,14 @@ func (p *preparation) register(ctx context.Context) error {
 	var nudged time.Time
 	return p.until(ctx, func() (wait, error) {
 		stat, err := p.registered(ctx)
+		if err != nil || stat.usable() || p.netless && p.grown() {
+			return wait{}, err // where the modem can't tell, sending will
+		}
+		if err := p.prerequisites(ctx); err != nil {
+			return wait{}, err
+		}
 		now := time.Now()
 		switch {
-		case err != nil || stat.usable() || p.netless && p.grown():
-			return wait{}, err // where the modem can't tell, sending will
 		case stat != regIdle:
 			searched = now
 		case now.Sub(searched) >= idleFor && (nudged.IsZero() || now.Sub(nudged) >= nudgeEvery):
@@ -104,6 +108,15 @@ func (p *preparation) register(ctx context.Context) error {
 		}
 		return wait{state: Waiting, reason: reason}, nil
 	})
+}
+
+// prerequisites are what a modem may have lost, by a restart or by a hand,
+// while its registration is waited for.
+func (p *preparation) prerequisites(ctx context.Context) error {
+	if err := p.unlock(ctx); err != nil {
+		return err
+	}
+	return p.power(ctx)
 }
 
 // nudge has an idle modem choose a network, unless it was set to one by hand.

@@ -1,0 +1,518 @@
+package modem_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"smsotpd/modem"
+	"smsotpd/modem/sim"
+)
+
+// starts runs a pool in virtual time over modems in memory that have just been
+// given power, and hands over what the simulator logs.
+func starts(t *testing.T, pc modem.PoolConfig, configs []sim.ModemConfig, test func(*testing.T, *bench, *journal)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		log := &journal{}
+		cfg := at0()
+		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
+		b := newBench(t, cfg)
+		ports := &memory{ports: make(map[string]*sim.Modem)}
+		pc.Opener, pc.Ports = ports, nil
+		pc.Timeouts = modem.Timeouts{Quiet: 300 * time.Millisecond}
+		for i, mc := range configs {
+			m, err := b.net.NewModem(mc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Plug(""); err != nil {
+				t.Fatal(err)
+			}
+			name := fmt.Sprintf("modem%d", i)
+			ports.put(name, m)
+			pc.Ports = append(pc.Ports, name)
+		}
+		b.patience = 3 * time.Hour
+		b.run(pc)
+		defer b.stop()
+		test(t, b, log)
+	})
+}
+
+// tells waits for a state whose reason has the words.
+func (b *bench) tells(name string, state modem.State, words string) {
+	b.t.Helper()
+	b.until(string(state)+": "+words, func() bool {
+		st := b.status(name)
+		return st.State == state && strings.Contains(st.Reason, words)
+	})
+}
+
+// sends checks that the modem becomes ready and takes a message.
+func (b *bench) sends(name string) {
+	b.t.Helper()
+	if r := send(b.line(name)); r.Class != modem.Accepted {
+		b.t.Errorf("%s: %+v", name, r)
+	}
+}
+
+func pinFile(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pin")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// pinMemory is a PINMemory that outlives pools.
+type pinMemory struct {
+	mu    sync.Mutex
+	tried map[string]bool // guarded by mu
+	fails error
+}
+
+func (m *pinMemory) Tried(attempt string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.tried[attempt], m.fails
+}
+
+func (m *pinMemory) Try(attempt string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.tried == nil {
+		m.tried = make(map[string]bool)
+	}
+	m.tried[attempt] = true
+	return m.fails
+}
+
+func (m *pinMemory) Forget(attempt string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.tried, attempt)
+	return m.fails
+}
+
+func (m *pinMemory) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.tried)
+}
+
+func locked(pin string) sim.ModemConfig {
+	return sim.ModemConfig{Profile: sim.Generic(), PIN: pin}
+}
+
+// TestPINOfEachSIM: each SIM gets the PIN that its own settings name.
+func TestPINOfEachSIM(t *testing.T) {
+	one, two := locked("1111"), locked("2222")
+	one.ICCID, two.ICCID = "8944000000000000001", "89440000000000000029"
+	cards := []modem.Card{
+		{Name: "two", ICCID: "89440000000000000029", PINFile: pinFile(t, "2222")},
+		{Name: "one", ICCID: "894400000000000000", PINFile: pinFile(t, "1111\n")}, // without the check digit
+	}
+	starts(t, modem.PoolConfig{Cards: cards}, []sim.ModemConfig{one, two}, func(t *testing.T, b *bench, _ *journal) {
+		b.sends("modem0")
+		b.sends("modem1")
+		for _, m := range b.net.Modems() {
+			if m.PINTries() != 3 {
+				t.Errorf("%d tries left", m.PINTries())
+			}
+		}
+		b.unviolated()
+	})
+}
+
+// TestPINByIMSI: a card known by its IMSI alone is recognised once it has been
+// seen open.
+func TestPINByIMSI(t *testing.T) {
+	mc := locked("4321")
+	mc.IMSI = "001010000000042"
+	file := pinFile(t, "4321")
+	starts(t, modem.PoolConfig{Cards: []modem.Card{{Name: "left", IMSI: mc.IMSI, PINFile: file}}}, []sim.ModemConfig{mc},
+		func(t *testing.T, b *bench, _ *journal) {
+			b.tells("modem0", modem.Parked, "set iccid and pin_file in a [sim.NAME]")
+			if m := b.net.Modems()[0]; m.PINTries() != 3 {
+				t.Errorf("%d tries left", m.PINTries())
+			}
+		})
+	first := pinFile(t, "4321")
+	starts(t, modem.PoolConfig{Cards: []modem.Card{{Name: "left", IMSI: mc.IMSI, PINFile: file}}, PINFile: first}, []sim.ModemConfig{mc},
+		func(t *testing.T, b *bench, _ *journal) {
+			line := b.line("modem0")
+			if err := os.Remove(first); err != nil {
+				t.Fatal(err)
+			}
+			b.net.Modems()[0].Reboot()
+			<-line.Closed()
+			b.sends("modem0")
+		})
+}
+
+// TestPINIsTriedOnce: once a SIM, over restarts of the modem and of the daemon,
+// until it is another PIN.
+func TestPINIsTriedOnce(t *testing.T) {
+	memory := &pinMemory{}
+	file := pinFile(t, "1111")
+	mc := locked("4321")
+	mc.Profile.PINTries = "" // nobody tells how many are left
+	starts(t, modem.PoolConfig{PINFile: file, PINs: memory}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+		m := b.net.Modems()[0]
+		b.tells("modem0", modem.Parked, "not tried twice")
+		m.Reboot()
+		time.Sleep(time.Minute)
+		b.tells("modem0", modem.Parked, "not tried twice")
+		if m.PINTries() != 2 {
+			t.Errorf("%d tries left", m.PINTries())
+		}
+	})
+	if memory.count() != 1 {
+		t.Fatalf("%d attempts are remembered", memory.count())
+	}
+	starts(t, modem.PoolConfig{PINFile: file, PINs: memory}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+		m := b.net.Modems()[0]
+		b.tells("modem0", modem.Parked, "not tried twice")
+		if m.PINTries() != 3 { // this one is new, and nothing was tried on it
+			t.Errorf("%d tries left", m.PINTries())
+		}
+		if err := os.WriteFile(file, []byte("4321"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.sends("modem0")
+		m.Reboot() // what was taken once is taken again
+		b.tells("modem0", modem.Starting, "")
+		b.sends("modem0")
+	})
+	if memory.count() != 1 {
+		t.Errorf("%d attempts are remembered", memory.count())
+	}
+}
+
+// TestPINNeedsItsMemory: without a durable note of the attempt there is none.
+func TestPINNeedsItsMemory(t *testing.T) {
+	memory := &pinMemory{fails: errors.New("disk full")}
+	starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321"), PINs: memory}, []sim.ModemConfig{locked("4321")},
+		func(t *testing.T, b *bench, _ *journal) {
+			b.tells("modem0", modem.Parked, "not entered")
+			if n := b.net.Modems()[0].PINTries(); n != 3 {
+				t.Errorf("%d tries left", n)
+			}
+		})
+}
+
+// TestLastTryIsLeft: whichever command the modem tells the tries by, the last
+// one is not used, nor is one of a SIM that has none.
+func TestLastTryIsLeft(t *testing.T) {
+	for _, query := range []string{"+CPINR", "+CPINC", "^CPIN", "+QPINC", "+SPIC", "^SPIC", "#PCT", "+UPINCNT"} {
+		t.Run(query, func(t *testing.T) {
+			mc := locked("4321")
+			mc.Profile.PINTries = query
+			file := pinFile(t, "1111")
+			starts(t, modem.PoolConfig{PINFile: file}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+				m := b.net.Modems()[0]
+				for _, pin := range []string{"1111", "2222"} {
+					if err := os.WriteFile(file, []byte(pin), 0o600); err != nil {
+						t.Fatal(err)
+					}
+					b.until("a try", func() bool { return m.PINTries() == map[string]int{"1111": 2, "2222": 1}[pin] })
+				}
+				if err := os.WriteFile(file, []byte("4321"), 0o600); err != nil { // even the right one
+					t.Fatal(err)
+				}
+				b.tells("modem0", modem.Parked, "one try for its PIN left")
+				time.Sleep(10 * time.Minute)
+				if m.PINTries() != 1 {
+					t.Errorf("%d tries left", m.PINTries())
+				}
+			})
+		})
+	}
+}
+
+// TestPINOfBusySIM: a PIN that the SIM was too busy to look at is given again.
+func TestPINOfBusySIM(t *testing.T) {
+	mc := locked("4321")
+	mc.Faults = []sim.Fault{on(`^AT\+CPIN=`, sim.Fault{Do: sim.ReplyCME, Code: 14, Count: 2})}
+	starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321")}, []sim.ModemConfig{mc}, func(_ *testing.T, b *bench, _ *journal) {
+		b.sends("modem0")
+	})
+}
+
+// TestPINWithoutAnswer: a PIN that was taken without a word is known to be
+// right by the SIM that is open.
+func TestPINWithoutAnswer(t *testing.T) {
+	memory := &pinMemory{}
+	mc := locked("4321")
+	mc.Faults = []sim.Fault{on(`^AT\+CPIN=`, sim.Fault{Do: sim.Slow, After: 15 * time.Second, Count: 1})}
+	starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321"), PINs: memory}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+		b.sends("modem0")
+		if memory.count() != 0 {
+			t.Error("it stays noted as tried")
+		}
+	})
+}
+
+// TestLocks: what +CPIN? says is told in words that help.
+func TestLocks(t *testing.T) {
+	for _, c := range []struct {
+		says  string
+		state modem.State
+		words string
+	}{
+		{"SIM PUK", modem.Parked, "PUK"},
+		{"PH-NET PIN", modem.Parked, "another operator"},
+		{"PH-SP PIN", modem.Parked, "another operator"},
+		{"PH-SIM PIN", modem.Parked, "another SIM"},
+		{"PH_SIM PIN", modem.Parked, "another SIM"},
+		{"NOT INSERTED", modem.Waiting, "no SIM"},
+		{"NOT READY", modem.Waiting, "not ready"},
+		{"SIM FAILURE", modem.Waiting, "reseat"},
+		{"BLOCKED", modem.Parked, "another one is needed"},
+		{"SOMETHING", modem.Parked, "SOMETHING"},
+		{"SIM PIN2", modem.Ready, ""},
+		{"SIM PUK2", modem.Ready, ""},
+	} {
+		t.Run(c.says, func(t *testing.T) {
+			faults := []sim.Fault{on(`^AT\+CPIN\?`, sim.Fault{Do: sim.ReplyText, Text: "+CPIN: " + c.says + "\r\n\r\nOK"})}
+			starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: faults}}, func(_ *testing.T, b *bench, _ *journal) {
+				b.tells("modem0", c.state, c.words)
+			})
+		})
+	}
+	for code, words := range map[int]string{10: "no SIM", 12: "PUK", 13: "reseat", 14: "busy", 40: "another SIM or operator", 262: "another one"} {
+		t.Run(fmt.Sprint("CME ", code), func(t *testing.T) {
+			faults := []sim.Fault{on(`^AT\+CPIN\?`, sim.Fault{Do: sim.ReplyCME, Code: code, Count: 20})}
+			starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: faults}}, func(_ *testing.T, b *bench, _ *journal) {
+				b.until(words, func() bool { return strings.Contains(b.status("modem0").Reason, words) })
+				b.sends("modem0")
+			})
+		})
+	}
+}
+
+// TestSlowStarts: 52 and 55 of the published cases, and their kin.
+func TestSlowStarts(t *testing.T) {
+	profile := func(change func(*sim.Profile)) sim.ModemConfig {
+		p := sim.Generic()
+		change(&p)
+		return sim.ModemConfig{Profile: p}
+	}
+	for name, mc := range map[string]sim.ModemConfig{
+		"CME 14 five times":       profile(func(p *sim.Profile) { p.SIMBusy = 5 }),
+		"CME 515 after CFUN=1":    profile(func(p *sim.Profile) { p.FunctionBusy, p.BootCFUN = 2, 4 }),
+		"CFUN 4":                  profile(func(p *sim.Profile) { p.BootCFUN = 4 }),
+		"CFUN 0":                  profile(func(p *sim.Profile) { p.BootCFUN = -1 }),
+		"CFUN 7 at first":         {Faults: []sim.Fault{on(`^AT\+CFUN\?`, sim.Fault{Do: sim.ReplyText, Text: "+CFUN: 7\r\n\r\nOK", Count: 2})}},
+		"CFUN=1 refused at first": {Profile: profile(func(p *sim.Profile) { p.BootCFUN = 4 }).Profile, Faults: []sim.Fault{on(`^AT\+CFUN=1`, sim.Fault{Do: sim.ReplyCME, Code: 3, Count: 2})}},
+		"CMGF until SMS Ready":    {Faults: []sim.Fault{on(`^AT\+CMGF=`, sim.Fault{Do: sim.ReplyError, Count: 10})}},
+		"GCAP":                    {Faults: []sim.Fault{on(`^AT\+GCAP`, sim.Fault{Do: sim.ReplyError})}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			starts(t, modem.PoolConfig{}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+				begin := time.Now()
+				b.sends("modem0")
+				if d := time.Since(begin); d > 90*time.Second {
+					t.Errorf("ready after %v", d)
+				}
+				b.unviolated()
+			})
+		})
+	}
+}
+
+// TestRadioTakesThePIN: a SIM that loses its PIN when the radio is turned on
+// gets it again, and one in a modem without power for it is not missing.
+func TestRadioTakesThePIN(t *testing.T) {
+	for _, function := range []int{4, -1} {
+		mc := locked("4321")
+		mc.Profile.BootCFUN = function
+		starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321")}, []sim.ModemConfig{mc}, func(_ *testing.T, b *bench, _ *journal) {
+			b.sends("modem0")
+		})
+	}
+}
+
+func TestRadioStaysOff(t *testing.T) {
+	faults := []sim.Fault{on(`^AT\+CFUN\?`, sim.Fault{Do: sim.ReplyText, Text: "+CFUN: 7\r\n\r\nOK"})}
+	starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: faults}}, func(_ *testing.T, b *bench, _ *journal) {
+		b.tells("modem0", modem.Waiting, "AT+CFUN? says 7")
+	})
+}
+
+func answersAll(stat string) []sim.Fault {
+	var faults []sim.Fault
+	for _, id := range []string{"CREG", "CGREG", "CEREG", "C5GREG"} {
+		faults = append(faults, on(`^AT\+`+id+`\?`, sim.Fault{Do: sim.ReplyText, Text: "+" + id + ": 0," + stat + "\r\n\r\nOK"}))
+	}
+	return faults
+}
+
+// TestUnregistered: why there is no network is told in words that help, and
+// nothing but time and the network ends it.
+func TestUnregistered(t *testing.T) {
+	for stat, words := range map[string][]string{
+		"0": {"not searching"}, "2": {"searching", "antenna"}, "4": {"no network in reach"},
+		"3": {"denies", "denied registration for"}, "8": {"emergency calls only"}, "11": {"restricted"},
+	} {
+		t.Run(stat, func(t *testing.T) {
+			starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: answersAll(stat)}}, func(_ *testing.T, b *bench, _ *journal) {
+				for _, w := range words {
+					b.tells("modem0", modem.Waiting, w)
+				}
+			})
+		})
+	}
+}
+
+// TestNudge: a modem that does not look for a network is told to, after a while
+// and once an hour, but not one that was set to an operator by hand.
+func TestNudge(t *testing.T) {
+	count := on(`^AT\+COPS=0`, sim.Fault{Do: sim.Slow, After: time.Second})
+	starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: append(answersAll("0"), count)}}, func(t *testing.T, _ *bench, log *journal) {
+		var waited time.Duration
+		for _, c := range []struct {
+			after time.Duration
+			want  int
+		}{{2 * time.Minute, 0}, {10 * time.Minute, 1}, {50 * time.Minute, 1}, {150 * time.Minute, 3}} {
+			time.Sleep(c.after - waited)
+			waited = c.after
+			if n := log.count("do=delay"); n != c.want {
+				t.Errorf("told %d times in %v", n, c.after)
+			}
+		}
+	})
+	manual := on(`^AT\+COPS\?`, sim.Fault{Do: sim.ReplyText, Text: "+COPS: 1\r\n\r\nOK"})
+	starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: append(answersAll("0"), count, manual)}}, func(t *testing.T, b *bench, log *journal) {
+		b.tells("modem0", modem.Waiting, "by hand")
+		if log.count("do=delay") != 0 {
+			t.Error("the operator's choice was undone")
+		}
+	})
+}
+
+// TestServiceCentre: the operator's setting goes first, then what the SIM has,
+// then what it had.
+func TestServiceCentre(t *testing.T) {
+	const imsi, centre = "001010000000042", "+447700900111"
+	card := []modem.Card{{Name: "left", IMSI: imsi, SMSC: centre}}
+	empty := sim.Generic()
+	empty.NoSMSC = `+CSCA: "",129`
+	for _, c := range []struct {
+		name  string
+		cards []modem.Card
+		mc    sim.ModemConfig
+		state modem.State
+		words string
+		sets  int
+	}{
+		{"the SIM's", nil, sim.ModemConfig{}, modem.Ready, "", 0},
+		{"the operator's over the SIM's", card, sim.ModemConfig{IMSI: imsi}, modem.Ready, "", 1},
+		{"the same", card, sim.ModemConfig{IMSI: imsi, SMSC: centre}, modem.Ready, "", 0},
+		{"the operator's, no word of the SIM", card, sim.ModemConfig{IMSI: imsi, SMSC: "none"}, modem.Ready, "", 1},
+		{"the operator's, none on the SIM", card, sim.ModemConfig{IMSI: imsi, SMSC: "none", Profile: empty}, modem.Ready, "", 1},
+		{"none, and no word of it", nil, sim.ModemConfig{SMSC: "none"}, modem.Ready, "", 0},
+		{"none at all", nil, sim.ModemConfig{SMSC: "none", Profile: empty}, modem.Waiting, "[sim.NAME]", 0},
+		{"none set for this SIM", []modem.Card{{Name: "left", IMSI: imsi}}, sim.ModemConfig{IMSI: imsi, SMSC: "none", Profile: empty}, modem.Waiting, "[sim.left]", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.mc.Faults = []sim.Fault{on(`^AT\+CSCA=`, sim.Fault{Do: sim.Slow, After: time.Millisecond})}
+			starts(t, modem.PoolConfig{Cards: c.cards}, []sim.ModemConfig{c.mc}, func(t *testing.T, b *bench, log *journal) {
+				b.tells("modem0", c.state, c.words)
+				if n := log.count("do=delay"); n != c.sets {
+					t.Errorf("it was set %d times", n)
+				}
+			})
+		})
+	}
+}
+
+// TestServiceCentreThatIsLost: a SIM whose modem forgets the address gets it
+// back when it is next prepared.
+func TestServiceCentreThatIsLost(t *testing.T) {
+	p := sim.Generic()
+	p.CSMPWipesSMSC = true
+	starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, log *journal) {
+		line := b.line("modem0")
+		m := b.net.Modems()[0]
+		for _, f := range []sim.Fault{
+			on(`^AT\+CSCA\?`, sim.Fault{Do: sim.BareOK, Count: 1}),
+			on(`^AT\+CSCA=`, sim.Fault{Do: sim.Slow, After: time.Millisecond}),
+		} {
+			if err := m.AddFault(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Reboot()
+		<-line.Closed()
+		b.sends("modem0")
+		if n := log.count("do=delay"); n != 1 {
+			t.Errorf("it was set %d times", n)
+		}
+	})
+}
+
+// TestProfileIsApplied: what the operator's profile says is done, and what it
+// forbids is not.
+func TestProfileIsApplied(t *testing.T) {
+	own := modem.Profile{
+		Name: "mine", Manufacturer: []string{"smsotpd"},
+		Init: []string{"AT+CLAC"}, Avoid: []string{"AT+CSQ"},
+	}
+	faults := []sim.Fault{
+		on(`^AT\+CLAC`, sim.Fault{Do: sim.Slow, After: time.Millisecond}),
+		on(`^AT\+CSQ`, sim.Fault{Do: sim.BareOK}),
+	}
+	starts(t, modem.PoolConfig{Profiles: []modem.Profile{own}}, []sim.ModemConfig{{Faults: faults}}, func(t *testing.T, b *bench, log *journal) {
+		b.sends("modem0")
+		if log.count("do=delay") == 0 {
+			t.Error("the profile's command was not given")
+		}
+		if log.count("do=bare-ok") != 0 {
+			t.Error("a command to be avoided was given")
+		}
+	})
+	if _, err := modem.NewPool(modem.PoolConfig{Profiles: []modem.Profile{{Name: "mine"}}}); err == nil || !strings.Contains(err.Error(), "profile.mine.") {
+		t.Errorf("a profile for no modem: %v", err)
+	}
+}
+
+// TestStuck: what should not last and does is not waited for for ever.
+func TestStuck(t *testing.T) {
+	faults := []sim.Fault{on(`^AT\+CPIN\?`, sim.Fault{Do: sim.ReplyCME, Code: 14})}
+	starts(t, modem.PoolConfig{}, []sim.ModemConfig{{Faults: faults}}, func(t *testing.T, b *bench, _ *journal) {
+		b.tells("modem0", modem.Waiting, "the SIM is busy")
+		begin := time.Now()
+		b.until("it is given up", func() bool { return strings.Contains(b.status("modem0").Reason, "does not get ready") })
+		if d := time.Since(begin); d < 4*time.Minute || d > 6*time.Minute {
+			t.Errorf("after %v", d)
+		}
+	})
+}
+
+// TestReasonsAreWords: no state on the way to ready is without a word.
+func TestReasonsAreWords(t *testing.T) {
+	starts(t, modem.PoolConfig{}, []sim.ModemConfig{{}}, func(t *testing.T, b *bench, _ *journal) {
+		var told []string
+		b.until("ready", func() bool {
+			st := b.status("modem0")
+			if st.State != modem.Ready && st.Manufacturer != "" && st.Reason == "" {
+				t.Errorf("%+v", st)
+			}
+			if !slices.Contains(told, st.Reason) {
+				told = append(told, st.Reason)
+			}
+			return st.State == modem.Ready
+		})
+	})
+}
