@@ -24,8 +24,8 @@ type sighting struct {
 	away bool
 }
 
-// finding is what the registry makes of a sighting.
-type finding struct {
+// recognition is what the registry makes of a sighting.
+type recognition struct {
 	// name of the modem; "" while it can't be told yet.
 	name string
 	// movedFrom is the port where the modem was before.
@@ -90,19 +90,19 @@ func trueIMEI(imei string) string {
 // claim binds the modem that w has found to w and tells its name: the one it
 // had before, under whichever port, or else the place's own. Before the SIM is
 // known the name is "" where the SIM decides.
-func (r *registry) claim(w *worker, s sighting) (finding, error) {
+func (r *registry) claim(w *worker, s sighting) (recognition, error) {
 	s.imei = trueIMEI(s.imei)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if clash, err := r.clash(w, s); clash || err != nil {
-		return finding{}, err
+		return recognition{}, err
 	}
 	b := r.likeliest(w, s)
 	if b == nil && !s.complete && (s.imei == "" || r.known(s.imei) > 0) || !s.complete && r.known(s.imei) > 1 {
-		return finding{}, nil
+		return recognition{}, nil
 	}
 	if s.away && (b == nil || b.owner != w) {
-		return finding{}, errStranger
+		return recognition{}, errStranger
 	}
 	if b == nil {
 		b = &binding{name: r.freeName(w, s.wanted), imei: s.imei}
@@ -179,8 +179,8 @@ func (r *registry) likeliest(w *worker, s sighting) *binding {
 }
 
 // bind makes b the modem of w and notes what is new of it.
-func (r *registry) bind(w *worker, b *binding, s sighting) finding {
-	f := finding{name: b.name}
+func (r *registry) bind(w *worker, b *binding, s sighting) recognition {
+	f := recognition{name: b.name}
 	for _, other := range r.bound {
 		if other == b {
 			continue

@@ -229,7 +229,7 @@ func (w *worker) claim(id identity, c candidate, complete bool) error {
 }
 
 // tell tells the operator what is new of the modem and its SIM.
-func (w *worker) tell(found finding, c candidate) {
+func (w *worker) tell(found recognition, c candidate) {
 	if found.movedFrom != "" {
 		w.log.Info("modem is at another port", "before", found.movedFrom, "now", c.path)
 		w.happened(EventMoved, "from "+found.movedFrom+" to "+c.path)
