@@ -26,6 +26,77 @@ var gsm7Extension = map[byte]rune{
 
 const gsm7Escape = 0x1b
 
+// Language is a national language identifier, TS 23.038 6.2.1.2.4.
+type Language byte
+
+// The languages whose tables are known here; Spanish has a single shift table
+// only.
+const (
+	DefaultLanguage Language = 0
+	Turkish         Language = 1
+	Spanish         Language = 2
+	Portuguese      Language = 3
+)
+
+// nationalBasic is the locking shift table, TS 23.038 A.3, as what it has
+// otherwise than the default alphabet; nil for a language without one.
+func nationalBasic(l Language) map[byte]rune {
+	return map[Language]map[byte]rune{
+		DefaultLanguage: {},
+		Turkish:         {0x04: '€', 0x07: 'ı', 0x0b: 'Ğ', 0x0c: 'ğ', 0x1c: 'Ş', 0x1d: 'ş', 0x40: 'İ', 0x60: 'ç'},
+		Portuguese: {
+			0x04: 'ê', 0x06: 'ú', 0x07: 'í', 0x08: 'ó', 0x09: 'ç', 0x0b: 'Ô', 0x0c: 'ô', 0x0e: 'Á', 0x0f: 'á',
+			0x12: 'ª', 0x13: 'Ç', 0x14: 'À', 0x15: '∞', 0x16: '^', 0x17: '\\', 0x18: '€', 0x19: 'Ó', 0x1a: '|',
+			0x1c: 'Â', 0x1d: 'â', 0x1e: 'Ê', 0x24: 'º', 0x40: 'Í', 0x5b: 'Ã', 0x5c: 'Õ', 0x5d: 'Ú', 0x60: '~',
+			0x7b: 'ã', 0x7c: 'õ', 0x7d: '`',
+		},
+	}[l]
+}
+
+// nationalExtension is the single shift table, TS 23.038 A.2, as what it has
+// beside the extension table; nil for an unknown language.
+func nationalExtension(l Language) map[byte]rune {
+	return map[Language]map[byte]rune{
+		DefaultLanguage: {},
+		Turkish:         {0x47: 'Ğ', 0x49: 'İ', 0x53: 'Ş', 0x63: 'ç', 0x67: 'ğ', 0x69: 'ı', 0x73: 'ş'},
+		Spanish:         {0x09: 'ç', 0x41: 'Á', 0x49: 'Í', 0x4f: 'Ó', 0x55: 'Ú', 0x61: 'á', 0x69: 'í', 0x6f: 'ó', 0x75: 'ú'},
+		Portuguese: {
+			0x05: 'ê', 0x09: 'ç', 0x0b: 'Ô', 0x0c: 'ô', 0x0e: 'Á', 0x0f: 'á', 0x12: 'Φ', 0x13: 'Γ', 0x15: 'Ω', 0x16: 'Π',
+			0x17: 'Ψ', 0x18: 'Σ', 0x19: 'Θ', 0x1f: 'Ê', 0x41: 'À', 0x49: 'Í', 0x4f: 'Ó', 0x55: 'Ú', 0x5b: 'Ã', 0x5c: 'Õ',
+			0x61: 'Â', 0x69: 'í', 0x6f: 'ó', 0x75: 'ú', 0x7b: 'ã', 0x7c: 'õ', 0x7f: 'â',
+		},
+	}[l]
+}
+
+// septetsIn is text by the tables of a language each, one entry a character,
+// an escape with what it escapes; and whether all of it fits.
+func septetsIn(text string, locking, single Language) ([][]byte, bool) {
+	codes := map[rune][]byte{}
+	for _, table := range []map[byte]rune{gsm7Extension, nationalExtension(single)} {
+		for c, r := range table {
+			codes[r] = []byte{gsm7Escape, c}
+		}
+	}
+	own := nationalBasic(locking)
+	for i, r := range gsm7Basic {
+		if other, differs := own[byte(i)]; differs {
+			r = other
+		}
+		if i != gsm7Escape {
+			codes[r] = []byte{byte(i)}
+		}
+	}
+	all := [][]byte{}
+	for _, r := range text {
+		code, ok := codes[r]
+		if !ok {
+			return nil, false
+		}
+		all = append(all, code)
+	}
+	return all, true
+}
+
 // gsm7Text is the text of septets. A septet after an escape that the extension
 // table lacks is shown as in the basic table, as TS 23.038 asks of a receiver.
 func gsm7Text(septets []byte) string {

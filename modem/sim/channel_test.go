@@ -48,9 +48,9 @@ func TestPorts(t *testing.T) {
 		if got := strings.Count(nmea.rest(10*time.Second), "$GPGGA"); got < 60 {
 			t.Errorf("%d sentences", got)
 		}
-		diag.rest(time.Second)
+		diag.rest(1500 * time.Millisecond) // between two frames of its own
 		diag.write("AT\r~")
-		frame := diag.until(500*time.Millisecond, "~")
+		frame := diag.until(400*time.Millisecond, "~")
 		if want := string(hdlcFrame([]byte("\x13AT\r"))); frame != want {
 			t.Errorf("%q, want %q", frame, want)
 		}

@@ -3,6 +3,7 @@ package sim
 import (
 	"bufio"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,10 @@ const controlHelp = `commands, with modems counted from 0:
   plug N [PATH]             bring it back, perhaps under another path
   reboot N                  start it anew
   in N NUMBER TEXT          send it a message from NUMBER
+  message N KEY = VALUE, …  send it one of several parts, or otherwise encoded:
+                            message 0 from = "Bank", text = "…", ucs2 = true, wide = true, ref = 7, order = [2, 1],
+                            locking = 1, single = 1 (1 Turkish, 2 Spanish, 3 Portuguese), data = "00ff"
+  pdu N HEX                 send it a TPDU, whatever that is
   network N on|off|STAT     register it, lose the network, or <stat> of AT+CREG
   signal N RSSI             its signal, 0 to 31 or 99
   sim N in|out              put the SIM in, take it out
@@ -106,6 +111,18 @@ func (m *Modem) command(verb, rest string) error {
 			return errors.New("sim: in N NUMBER TEXT")
 		}
 		m.Receive(from, text)
+	case "message":
+		in, err := ParseInbound(rest)
+		if err != nil {
+			return err
+		}
+		return m.ReceiveMessage(in)
+	case "pdu":
+		tpdu, err := hex.DecodeString(rest)
+		if err != nil || len(tpdu) == 0 || len(tpdu) > 255 {
+			return errors.New("sim: pdu N HEX, with at most 255 octets")
+		}
+		m.ReceiveTPDU(tpdu)
 	case "network":
 		return m.networkCommand(rest)
 	case "signal":

@@ -27,32 +27,34 @@ func (r statusReport) pdu() []byte {
 	return append(pdu, r.status)
 }
 
-// deliver is an SMS-DELIVER (TS 23.040 9.2.2.1) of one segment.
+// deliver is an SMS-DELIVER (TS 23.040 9.2.2.1): one part of a message.
 type deliver struct {
-	sca, from, text string
-	pid             byte
-	scts            time.Time
+	sca, from string
+	scts      time.Time
+	pid, dcs  byte
+	header    bool
+	data      []byte // TP-UDL and TP-UD
+	text      string // for text mode
+	raw       []byte // the whole TPDU instead, sound or not
 }
 
-// pdu encodes in the default alphabet where the text fits it and in UCS-2
-// where not; what is longer than one segment is cut.
 func (d deliver) pdu() []byte {
 	const (
 		typeDeliver    = 0x00
 		noMoreMessages = 0x04
-		dcsUCS2        = 0x08
+		headerIncluded = 0x40
 	)
-	pdu := append(serviceCentre(d.sca), typeDeliver|noMoreMessages)
-	pdu = append(pdu, address(d.from)...)
-	if septets, ok := gsm7Septets(d.text); ok {
-		septets = septets[:min(len(septets), 160)]
-		pdu = append(append(pdu, d.pid, 0), semiTime(d.scts)...)
-		return append(append(pdu, byte(len(septets))), pack7(septets)...)
+	pdu := serviceCentre(d.sca)
+	if d.raw != nil {
+		return append(pdu, d.raw...)
 	}
-	octets := ucs2Octets(d.text)
-	octets = octets[:min(len(octets), 140)]
-	pdu = append(append(pdu, d.pid, dcsUCS2), semiTime(d.scts)...)
-	return append(append(pdu, byte(len(octets))), octets...)
+	first := byte(typeDeliver | noMoreMessages)
+	if d.header {
+		first |= headerIncluded
+	}
+	pdu = append(append(pdu, first), address(d.from)...)
+	pdu = append(append(pdu, d.pid, d.dcs), semiTime(d.scts)...)
+	return append(pdu, d.data...)
 }
 
 const (

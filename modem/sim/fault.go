@@ -126,6 +126,15 @@ const (
 	// ReportStatus sends the TP-ST in <codes>, one after the other; the
 	// handset has the message at the first below 32, if there is one.
 	ReportStatus Action = "report-status"
+	// NationalReport names the recipient (TP-RA) without country code.
+	NationalReport Action = "national-report"
+	// ShiftReport has times that are wrong by <shift>, as of another zone.
+	ShiftReport Action = "shift-report"
+	// TextReport comes as the one line of text mode.
+	TextReport Action = "text-report"
+	// StoreReport is put into a memory, whatever <ds> says, and announced as
+	// at <text>, like ,-1; without it, not at all.
+	StoreReport Action = "store-report"
 	// ShuffleReports keeps reports back until <size> wait, and then sends
 	// them in random order.
 	ShuffleReports Action = "shuffle-reports"
@@ -155,6 +164,8 @@ type Fault struct {
 	// As is the link under which the modem returns.
 	As   string
 	Text string
+	// Shift is how wrong a clock is, early or late.
+	Shift time.Duration
 	// Size counts bytes or reports.
 	Size int
 }
@@ -174,7 +185,8 @@ func (a Action) points() []Point {
 		return []Point{OnPayload}
 	case Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, RemoveSIM, SplitBytes, BlockWrites, URC, Noise, NULFlood, NMEA:
 		return []Point{OnCommand, OnCMGS, OnPrompt, OnPayload, OnAccepted, OnTime, OnBoot}
-	case DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, ShuffleReports:
+	case DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, NationalReport, ShiftReport, TextReport, StoreReport,
+		ShuffleReports:
 		return []Point{OnReport}
 	default:
 		return nil
@@ -195,12 +207,14 @@ func (f Fault) Validate() error {
 		return fmt.Errorf("sim: fault: match is for on = %q", OnCommand)
 	case f.To != "" && !slices.Contains([]Point{OnPayload, OnAccepted, OnReport}, f.On):
 		return fmt.Errorf("sim: fault: to is not for on = %q", f.On)
-	case text != (f.Text != ""):
+	case text != (f.Text != "") && f.Do != StoreReport:
 		return fmt.Errorf("sim: fault: text is for do = %q, %q, %q and %q, and needed there", URC, URCInEcho, URCInAnswer, ReplyText)
 	case size != (f.Size > 0):
 		return fmt.Errorf("sim: fault: size is for do = %q, %q and %q, and needed there", Noise, NULFlood, ShuffleReports)
 	case f.Do != LateReference && (f.Do == ReplyCMS || f.Do == ReplyCME) != (f.Code > 0):
 		return fmt.Errorf("sim: fault: code is for do = %q and %q, and needed there", ReplyCMS, ReplyCME)
+	case (f.Do == ShiftReport) != (f.Shift != 0):
+		return fmt.Errorf("sim: fault: shift is for do = %q, and needed there", ShiftReport)
 	case (f.Do == ReportStatus) != (len(f.Codes) > 0):
 		return fmt.Errorf("sim: fault: codes are for do = %q, and needed there", ReportStatus)
 	case (f.Do == Slow || f.Do == LateReference || f.Do == LatePrompt || f.Do == DelayReport) && f.After <= 0:

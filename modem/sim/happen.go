@@ -136,6 +136,14 @@ func (m *Modem) plan(msg Message) plan {
 			p.delay = Fixed(f.After)
 		case ReportStatus:
 			p.statuses = f.Codes
+		case NationalReport:
+			p.as.national = true
+		case ShiftReport:
+			p.as.shift = f.Shift
+		case TextReport:
+			p.as.text = true
+		case StoreReport:
+			p.as.stored, p.as.announcement = true, f.Text
 		case ShuffleReports:
 			p.batch = f.Size
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -176,29 +177,44 @@ func (m *Modem) pumpSoon() {
 // message.
 type incoming struct {
 	report *Receipt
+	as     reportForm
 	sms    *deliver
+}
+
+// reportForm is how a delivery report comes; the zero value is as it should.
+type reportForm struct {
+	national bool          // TP-RA without the country code
+	shift    time.Duration // TP-SCTS is wrong by that
+	text     bool          // the one line of text mode, whatever AT+CMGF says
+	// stored: in a memory, whatever <ds> says, and announced as announcement
+	// says: "" is not at all.
+	stored       bool
+	announcement string
 }
 
 func (in incoming) pdu(smsc string) []byte {
 	if in.report == nil {
 		return in.sms.pdu()
 	}
+	recipient := in.report.Message.recipient
+	if in.as.national {
+		recipient = address(national(in.report.Message.To))
+	}
 	return statusReport{
 		sca:       smsc,
 		mr:        in.report.Message.MR,
-		recipient: in.report.Message.recipient,
-		scts:      in.report.Message.Accepted,
-		discharge: in.report.At,
+		recipient: recipient,
+		scts:      in.report.Message.Accepted.Add(in.as.shift),
+		discharge: in.report.At.Add(in.as.shift),
 		status:    in.report.Status,
 	}.pdu()
 }
 
-// Receive sends the modem a message from a number or name.
-func (m *Modem) Receive(from, text string) {
-	m.mu.Lock()
-	smsc := m.config.SMSC
-	m.mu.Unlock()
-	m.receive(incoming{sms: &deliver{sca: smsc, from: from, text: text, scts: time.Now().UTC()}}, 0)
+// national is a number as its own country dials it: the last nine digits with
+// the "0" of many countries in front.
+func national(number string) string {
+	digits := strings.TrimPrefix(number, "+")
+	return "0" + digits[max(0, len(digits)-9):]
 }
 
 // receive takes what the service centre has for the modem; reports of a batch
@@ -253,6 +269,8 @@ func (m *Modem) place(in incoming) bool {
 	switch {
 	case in.report != nil && m.config.Profile.NoReports:
 		return true
+	case in.report != nil && in.as.stored:
+		return m.placeReportInMemory(in)
 	case in.report != nil && (ds == 0 || mode == modeBuffer):
 		return false
 	case in.report != nil && ds == 2:
@@ -287,7 +305,11 @@ func (m *Modem) placeReportInMemory(in incoming) bool {
 	if !ok {
 		return false
 	}
-	m.announceStored("+CDSI", memory, slot, m.config.Profile.ReportAnnouncement)
+	instead := m.config.Profile.ReportAnnouncement
+	if in.as.stored {
+		instead = cmp.Or(in.as.announcement, NoAnnouncement)
+	}
+	m.announceStored("+CDSI", memory, slot, instead)
 	m.reported(in)
 	return true
 }
@@ -323,7 +345,7 @@ func (m *Modem) reported(in incoming) {
 
 // direct is a message as an unsolicited result code, in PDU or text mode.
 func (m *Modem) direct(name string, in incoming) []string {
-	if m.textMode {
+	if m.textMode || in.as.text {
 		return in.text(name + ": ")
 	}
 	pdu := in.pdu(m.config.SMSC)
@@ -346,7 +368,7 @@ func (in incoming) text(prefix string) []string {
 			typ = typeInternational
 		}
 		return []string{fmt.Sprintf(`%s6,%d,"%s",%d,"%s","%s",%d`, prefix, r.Message.MR, number, typ,
-			r.Message.Accepted.Format(textTime), r.At.Format(textTime), r.Status)}
+			r.Message.Accepted.Add(in.as.shift).Format(textTime), r.At.Format(textTime), r.Status)}
 	}
 	return []string{fmt.Sprintf(`%s"%s",,"%s"`, prefix, in.sms.from, in.sms.scts.Format(textTime)), in.sms.text}
 }

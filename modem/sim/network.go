@@ -62,6 +62,7 @@ type Message struct {
 	Reports []byte
 
 	recipient []byte // TP-RA
+	data      []byte // TP-UDL and TP-UD as they came; nil in text mode
 }
 
 // String keeps numbers and texts out of logs.
@@ -169,6 +170,8 @@ type plan struct {
 	// early: the first report comes before the answer to AT+CMGS; told: it
 	// has come already.
 	early, told bool
+	// as is the form of the reports.
+	as reportForm
 	// batch: reports wait for so many of their kind, and are shuffled.
 	batch int
 	// arrived: the handset has the message.
@@ -208,7 +211,7 @@ func (n *Network) fulfil(sender *Modem, msg Message, p plan) {
 		}
 		if msg.StatusReport && !p.lost && !p.told {
 			for range 1 + p.copies {
-				sender.receive(incoming{report: newReceipt(msg, status)}, p.batch)
+				sender.receive(incoming{report: newReceipt(msg, status), as: p.as}, p.batch)
 			}
 		}
 		p.statuses, p.told = p.statuses[1:], false
@@ -229,6 +232,6 @@ func (n *Network) deliver(msg Message) {
 		n.config.OnDeliver(msg)
 	}
 	if target != nil {
-		target.Receive(msg.From, msg.Text)
+		target.forward(msg)
 	}
 }

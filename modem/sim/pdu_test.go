@@ -186,11 +186,24 @@ func TestEncodeStatusReport(t *testing.T) {
 }
 
 func TestEncodeDeliver(t *testing.T) {
-	d := deliver{
-		sca: "+27381000015", from: "+27838890001", text: "hellohello",
-		scts: time.Date(1999, 3, 29, 15, 16, 59, 0, time.FixedZone("", 2*3600)),
+	in := Inbound{
+		From: "+27838890001", Text: "hellohello",
+		Sent: time.Date(1999, 3, 29, 15, 16, 59, 0, time.FixedZone("", 2*3600)),
 	}
-	if got, want := fmt.Sprintf("%X", d.pdu()), "07917283010010F5040B917238880900F10000993092516195800AE8329BFD4697D9EC37"; got != want {
+	pdus := func() [][]byte {
+		t.Helper()
+		parts, err := in.parts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all [][]byte
+		for _, d := range parts {
+			d.sca = "+27381000015"
+			all = append(all, d.pdu())
+		}
+		return all
+	}
+	if got, want := fmt.Sprintf("%X", pdus()[0]), "07917283010010F5040B917238880900F10000993092516195800AE8329BFD4697D9EC37"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	west := semiTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("", -5*3600)))
@@ -203,14 +216,16 @@ func TestEncodeDeliver(t *testing.T) {
 	if got := fmt.Sprintf("%X", address("Bank")); got != "08D0C2B07B0D" {
 		t.Errorf("letters: %s", got)
 	}
-	d.text = "Ж"
-	if got := fmt.Sprintf("%X", d.pdu()); !strings.HasSuffix(got, "020416") || !strings.Contains(got, "F10008") {
+	in.Text = "Ж"
+	if got := fmt.Sprintf("%X", pdus()[0]); !strings.HasSuffix(got, "020416") || !strings.Contains(got, "F10008") {
 		t.Errorf("UCS-2: %s", got)
 	}
 	for _, text := range []string{strings.Repeat("x", 500), strings.Repeat("Ж", 500)} {
-		d.text = text
-		if n := tpduLength(d.pdu()); n > 164 {
-			t.Errorf("a long text makes %d octets", n)
+		in.Text = text
+		for _, pdu := range pdus() {
+			if n := tpduLength(pdu); n > 164 {
+				t.Errorf("a long text makes %d octets", n)
+			}
 		}
 	}
 }

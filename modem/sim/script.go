@@ -135,13 +135,14 @@ type faultTable struct {
 	As       string         `toml:"as"`
 	Text     string         `toml:"text"`
 	Size     int            `toml:"size"`
+	Shift    duration       `toml:"shift"`
 }
 
 func (t faultTable) fault() (Fault, error) {
 	f := Fault{
 		Modem: t.Modem, On: t.On, Match: t.Match, To: t.To, Nth: t.Nth, Every: t.Every, Count: t.Count, Do: t.Do, Code: t.Code,
 		After: time.Duration(t.After), For: time.Duration(t.For), Back: time.Duration(t.Back), Interval: time.Duration(t.Interval),
-		As: t.As, Text: t.Text, Size: t.Size,
+		As: t.As, Text: t.Text, Size: t.Size, Shift: time.Duration(t.Shift),
 	}
 	for _, code := range t.Codes {
 		if code < 0 || code > 255 {
@@ -170,6 +171,36 @@ func (t ussdTable) ussd() USSD {
 		u.Menu = append(u.Menu, choice.ussd())
 	}
 	return u
+}
+
+// inboundTable is an Inbound as TOML writes it, with Data in hexadecimal.
+type inboundTable struct {
+	From    string `toml:"from"`
+	Text    string `toml:"text"`
+	Data    string `toml:"data"`
+	UCS2    bool   `toml:"ucs2"`
+	Locking uint8  `toml:"locking"`
+	Single  uint8  `toml:"single"`
+	Wide    bool   `toml:"wide"`
+	Ref     uint16 `toml:"ref"`
+	Order   []int  `toml:"order"`
+	PID     uint8  `toml:"pid"`
+}
+
+// ParseInbound reads a message to a modem as the inside of an inline table:
+// from = "+33699999999", text = "hello", order = [2, 1].
+func ParseInbound(inline string) (Inbound, error) {
+	var tables struct {
+		Message []inboundTable `toml:"message"`
+	}
+	decoder := toml.NewDecoder(strings.NewReader("message = [{" + inline + "}]")).DisallowUnknownFields()
+	if err := decoder.Decode(&tables); err != nil {
+		return Inbound{}, located(err)
+	}
+	if len(tables.Message) != 1 {
+		return Inbound{}, errors.New("sim: one message is wanted")
+	}
+	return tables.Message[0].inbound()
 }
 
 // duration reads 90s, 250ms, 1m30s.

@@ -26,7 +26,8 @@ func TestExample(t *testing.T) {
 		ReplyError, ReplyCMS, ReplyCME, ReplyText, BareOK, LateReference, Mute, Slow, Hang,
 		NoPrompt, LatePrompt, SecondPrompt, PromptNoLF, PromptNoSpace,
 		Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, RemoveSIM, SplitBytes, BlockWrites, URC, URCInEcho, URCInAnswer, Noise, NULFlood, NMEA,
-		DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, ShuffleReports,
+		DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, NationalReport, ShiftReport, TextReport, StoreReport,
+		ShuffleReports,
 	} {
 		if !actions[a] {
 			t.Errorf("no example of %s", a)

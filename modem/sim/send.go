@@ -118,7 +118,7 @@ func (m *Modem) submit(s *sending) {
 	msg := Message{
 		Modem: m.index, IMSI: m.config.IMSI, From: m.config.Number, To: pdu.To, Text: pdu.Text,
 		PID: pdu.PID, DCS: pdu.DCS, VPFormat: pdu.VPFormat, VP: pdu.VP, Validity: pdu.Validity,
-		StatusReport: pdu.StatusReport, UDH: pdu.UDH, Submitted: submitted.UTC(), recipient: pdu.destination,
+		StatusReport: pdu.StatusReport, UDH: pdu.UDH, Submitted: submitted.UTC(), recipient: pdu.destination, data: pdu.data,
 	}
 	st := m.strike(OnPayload, subject{to: msg.To})
 	if st.secondPrompt {
@@ -137,7 +137,7 @@ func (m *Modem) taken(msg Message) {
 	p := m.plan(msg)
 	m.network.accept(&msg, p)
 	if p.early && len(p.statuses) > 0 && msg.StatusReport && !p.lost {
-		early := incoming{report: newReceipt(msg, p.statuses[0])}
+		early := incoming{report: newReceipt(msg, p.statuses[0]), as: p.as}
 		if !m.place(early) {
 			m.waiting = append(m.waiting, early)
 		}

@@ -47,6 +47,7 @@ type Submit struct {
 	Text             string // hexadecimal for 8-bit data
 
 	destination []byte // TP-DA as it came, for TP-RA
+	data        []byte // TP-UDL and TP-UD as they came
 }
 
 // String keeps numbers and texts out of logs.
@@ -182,6 +183,7 @@ func (s *Submit) readUserData(r *reader, header bool) {
 	if r.err != nil {
 		return
 	}
+	s.data = append([]byte{byte(length)}, data...)
 	headerOctets := 0
 	if header {
 		s.UDH = r.userDataHeader(data)
