@@ -111,7 +111,7 @@ func (w *Wire) answer(line []byte) {
 	case c.earlyOK:
 		w.finish(Answered, []byte("OK"))
 	case c.query && c.phase == answering, c.twoStep && c.phase == committed:
-		w.startTimer(quietFinal)
+		w.patience.set(quietFinal)
 	}
 }
 

@@ -128,9 +128,9 @@ func (w *Wire) writeCommand(b []byte) error {
 	w.cmd = newCommand(text, !bytes.HasSuffix(b, []byte("\n")))
 	w.flight = Flight{Began: time.Now()}
 	if w.cmd.twoStep {
-		w.startTimer(w.opts.PromptTimeout)
+		w.patience.set(w.opts.PromptTimeout)
 	} else {
-		w.startTimer(w.limit)
+		w.patience.set(w.limit)
 	}
 	w.mu.Unlock()
 	return w.writeOut([]byte(text + "\r"))
@@ -154,7 +154,7 @@ func (w *Wire) writePayload(b []byte) error {
 	w.cmd.phase = writing
 	w.cmd.payload = echo{text: string(b[:len(b)-1])}
 	w.cmd.until = time.Now().Add(w.opts.FinalTimeout)
-	w.startTimer(w.opts.FinalTimeout)
+	w.patience.set(w.opts.FinalTimeout)
 	w.mu.Unlock()
 
 	err := w.writePaced(b)
@@ -168,7 +168,7 @@ func (w *Wire) writePayload(b []byte) error {
 	if w.cmd.phase == writing {
 		w.cmd.phase = committed
 		if w.cmd.answers > 0 || w.cmd.earlyOK { // the modem was quicker than this goroutine
-			w.startTimer(quietFinal)
+			w.patience.set(quietFinal)
 		}
 	}
 	return nil
@@ -233,7 +233,7 @@ func (w *Wire) settle(cause Cause) {
 		w.unechoed++
 	}
 	w.cmd.phase = idle
-	w.stopTimer()
+	w.patience.stop()
 }
 
 // abort ends a two-step command that has no payload yet. The lock is released
@@ -243,7 +243,7 @@ func (w *Wire) abort(cause Cause) {
 		return
 	}
 	w.cmd.phase = aborting
-	w.stopTimer()
+	w.patience.stop()
 	w.mu.Unlock()
 	err := w.writeOut([]byte{esc})
 	w.mu.Lock()
@@ -252,30 +252,18 @@ func (w *Wire) abort(cause Cause) {
 	}
 }
 
-func (w *Wire) startTimer(d time.Duration) {
-	w.stopTimer()
-	id := w.timerID
-	w.timer = time.AfterFunc(d, func() { w.expire(id) })
-}
-
-func (w *Wire) stopTimer() {
-	w.timerID++
-	if w.timer != nil {
-		w.timer.Stop()
-	}
-}
-
-func (w *Wire) expire(id uint64) {
+// expire is what happens when the command's time is over.
+func (w *Wire) expire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case id != w.timerID || w.cmd.phase == idle:
+	case !w.patience.isDue() || w.cmd.phase == idle:
 	case w.cmd.phase == prompting || w.cmd.phase == prompted:
 		w.abort(NoPrompt)
 	case w.cmd.earlyOK:
 		w.finish(Answered, []byte("OK"))
 	case w.cmd.phase == answering && time.Since(w.heardAt) < quietFinal && time.Since(w.flight.Began) < maxDribble:
-		w.startTimer(quietFinal - time.Since(w.heardAt)) // the answer is still coming
+		w.patience.set(quietFinal - time.Since(w.heardAt)) // the answer is still coming
 	case (w.cmd.answers > 0 || w.cmd.octets > 0) && !w.awaitsOwn():
 		w.finish(Unfinished, []byte("OK"))
 	default:

@@ -43,7 +43,7 @@ func FuzzWire(f *testing.F) {
 		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		defer w.stopTimer()
+		defer w.patience.stop()
 		if state%4 == 3 {
 			w.cmd.phase, w.cmd.payload = committed, echo{text: pdu}
 		}
@@ -90,6 +90,7 @@ func BenchmarkLine(b *testing.B) {
 				w.mu.Lock()
 				w.feed(raw)
 				w.out, w.cmd.octets, w.urcs.queue = w.out[:0], 0, w.urcs.queue[:0]
+				w.held, w.cmd.answers = w.held[:0], 0 // as the final result does
 				w.mu.Unlock()
 			}
 		})

@@ -147,7 +147,7 @@ func (w *Wire) final(final []byte) {
 	case ok && c.earlyOK:
 	case ok && (c.phase == writing || c.phase == committed) && c.answers == 0:
 		c.earlyOK = true // some modems say OK before the reference
-		w.startTimer(quietFinal)
+		w.patience.set(quietFinal)
 	default:
 		w.finish(Answered, final)
 	}
@@ -164,7 +164,7 @@ func (w *Wire) unsolicited(line []byte) {
 		w.sign(Restarted)
 	case Settled:
 		if (c.phase == writing || c.phase == committed) && !c.earlyOK && c.answers == 0 {
-			w.startTimer(min(w.opts.SettledTimeout, time.Until(c.until)))
+			w.patience.set(min(w.opts.SettledTimeout, time.Until(c.until)))
 		}
 		w.sign(Settled)
 	case Late: // its OK follows

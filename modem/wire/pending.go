@@ -10,11 +10,11 @@ import (
 
 const (
 	// maxPending bounds the messages that wait for their second line, and
-	// patience the other lines that may come between the two.
+	// maxOthers the other lines that may come between the two.
 	maxPending = 4
-	patience   = 8
-	// overdue is how long a second line may take.
-	overdue = 5 * time.Second
+	maxOthers  = 8
+	// secondLine is how long a second line may take.
+	secondLine = 5 * time.Second
 	// maxQuoted and maxQuotedLines bound a quoted text of several lines. That
 	// of a USSD answer has 182 characters: 22.090, 23.038 6.1.2.3.
 	maxQuoted      = 2048
@@ -94,7 +94,7 @@ func (w *Wire) expect(m message) {
 		w.giveUp(0)
 	}
 	w.pile = append(w.pile, m)
-	w.startOverdue(overdue)
+	w.startOverdue(secondLine)
 }
 
 // takeBody takes a second line that something waits for. Of those that wait,
@@ -136,7 +136,7 @@ func (w *Wire) awaitsOwn() bool {
 func (w *Wire) countOthers() {
 	for i := 0; i < len(w.pile); {
 		m := &w.pile[i]
-		if m.others++; m.others >= patience && !m.own {
+		if m.others++; m.others >= maxOthers && !m.own {
 			w.giveUp(i)
 			continue
 		}
@@ -233,7 +233,7 @@ func (w *Wire) goOn(line []byte) {
 	urc.Line = whole
 	w.quote = quote{}
 	w.deliver(urc)
-	w.startOverdue(overdue)
+	w.startOverdue(secondLine)
 }
 
 // breakQuote gives the text up that is open.
@@ -252,34 +252,25 @@ func (w *Wire) breakQuote() {
 	w.feed(begun)
 }
 
-// startOverdue starts the timer of what waits for its end, if anything does.
+// startOverdue sets the alarm of what waits for its end, if anything does.
 func (w *Wire) startOverdue(d time.Duration) {
-	w.stopOverdue()
-	if !w.quote.open && len(w.pile) == 0 {
-		return
-	}
-	id := w.overdueID
-	w.overdueTimer = time.AfterFunc(d, func() { w.expirePending(id) })
-}
-
-func (w *Wire) stopOverdue() {
-	w.overdueID++
-	if w.overdueTimer != nil {
-		w.overdueTimer.Stop()
+	w.overdue.stop()
+	if w.quote.open || len(w.pile) > 0 {
+		w.overdue.set(d)
 	}
 }
 
 // expirePending gives up what has waited too long for its end.
-func (w *Wire) expirePending(id uint64) {
+func (w *Wire) expirePending() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case id != w.overdueID:
+	case !w.overdue.isDue():
 	case w.quote.open && len(w.partial) < maxQuoted && time.Since(w.heardAt) < quietFinal:
 		w.startOverdue(quietFinal - time.Since(w.heardAt)) // its next line is coming
 	case w.quote.open:
 		w.breakQuote()
-		w.startOverdue(overdue)
+		w.startOverdue(secondLine)
 	default:
 		w.flushPending()
 	}
@@ -287,7 +278,7 @@ func (w *Wire) expirePending(id uint64) {
 
 // flushPending hands on all that waits for its end.
 func (w *Wire) flushPending() {
-	w.stopOverdue()
+	w.overdue.stop()
 	w.breakQuote()
 	for i := 0; i < len(w.pile); {
 		if w.pile[i].own {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -69,7 +70,7 @@ func (s scenario) run() (o outcome) {
 	o.info = o.info[:len(o.info)-1]
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.stopTimer()
+	w.patience.stop()
 	w.flushPending()
 	for _, u := range w.urcs.queue {
 		o.urcs = append(o.urcs, strings.TrimSuffix(u.Line+"|"+u.Body, "|"))
@@ -96,29 +97,48 @@ func (s scenario) differs(o outcome) string {
 // checkUndisturbed is the property that whatever the dialect, the pieces it
 // comes in and the lines that come between, the answer is the same as on a
 // modem by the book, and each unsolicited message comes out once, in order.
-func checkUndisturbed(t *testing.T, rt *rapid.T) {
-	s := drawScenario(rt)
-	said := ""
-	synctest.Test(t, func(*testing.T) { said = s.differs(s.run()) })
-	if said != "" {
-		rt.Fatalf("%s\nheard %q, then %q", said, s.toCmd, s.toPayload)
+func checkUndisturbed(t *testing.T, draw source) (broken string) {
+	s := drawScenario(draw)
+	synctest.Test(t, func(*testing.T) { broken = s.differs(s.run()) })
+	if broken != "" {
+		broken += fmt.Sprintf("\nheard %q, then %q", s.toCmd, s.toPayload)
 	}
+	return broken
+}
+
+// from draws from rapid.
+func from(t *rapid.T) source {
+	return func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "") }
 }
 
 func TestUndisturbed(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) { checkUndisturbed(t, rt) })
+	rapid.Check(t, func(rt *rapid.T) {
+		if broken := checkUndisturbed(t, from(rt)); broken != "" {
+			rt.Fatal(broken)
+		}
+	})
 }
 
 func FuzzUndisturbed(f *testing.F) {
-	f.Fuzz(func(t *testing.T, source []byte) {
-		rapid.MakeFuzz(func(rt *rapid.T) { checkUndisturbed(t, rt) })(t, source)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := range 16 {
+		seed := make([]byte, 8*n)
+		for i := range seed {
+			seed[i] = byte(rng.Uint32())
+		}
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if broken := checkUndisturbed(t, octets(data)); broken != "" {
+			t.Fatal(broken)
+		}
 	})
 }
 
 // TestAnyDialect is the same through the engine.
 func TestAnyDialect(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		s := drawScenario(rt)
+		s := drawScenario(from(rt))
 		said := ""
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, Options{})
@@ -134,7 +154,7 @@ func TestAnyDialect(t *testing.T) {
 			} else {
 				o.info, err = r.engine.Command(s.cmd)
 			}
-			time.Sleep(overdue)
+			time.Sleep(secondLine)
 			o.final, o.urcs = finalOf(err), r.heard()
 			said = s.differs(o)
 			if f := r.wire.Flight(); said == "" && f.Committed != (s.payload != "") {

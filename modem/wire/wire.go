@@ -162,10 +162,11 @@ type Wire struct {
 	limit   time.Duration
 	cmd     command
 	flight  Flight
-	timer   *time.Timer
-	timerID uint64
-	aborted bool // Abort was called: no payload is written until Permit
-	echoOn  bool // the last command was echoed
+	// patience rings when the command has taken too long, overdue when what is
+	// pending has.
+	patience, overdue alarm
+	aborted           bool // Abort was called: no payload is written until Permit
+	echoOn            bool // the last command was echoed
 	// unechoed counts the commands in a row that were answered and not echoed.
 	unechoed int
 	strayAt  time.Time // when something last came that nobody waited for
@@ -178,10 +179,8 @@ type Wire struct {
 	quote    quote     // a +CUSD whose end is to come
 	// held are unsolicited lines that wait until it is clear which line is the
 	// answer of the command; held[best] is by what is known so far.
-	held         []heldLine
-	best         int
-	overdueTimer *time.Timer // of pile and quote
-	overdueID    uint64
+	held []heldLine
+	best int
 }
 
 // New starts to read the port. The Wire owns it from now on.
@@ -207,6 +206,7 @@ func newWire(port Port, opts Options) *Wire {
 		limit: 5 * time.Second,
 	}
 	w.readable = sync.NewCond(&w.mu)
+	w.patience.ring, w.overdue.ring = w.expire, w.expirePending
 	w.urcs = newURCQueue(w.opts.OnURC)
 	return w
 }
