@@ -1,7 +1,6 @@
 package modem
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode"
@@ -95,6 +94,9 @@ func number(info []string, prefix string) (n int, ok bool) {
 // withoutAT is a command as session.command wants it.
 func withoutAT(cmd string) string { return cmd[min(len("AT"), len(cmd)):] }
 
+// maxParameter is far above all values that a parameter can have.
+const maxParameter = 255
+
 // ranges reads the value lists of a test command's answer, as in
 //
 //	(0-3),(0,1,2),(0,2),(0-2),(0,1)
@@ -107,14 +109,12 @@ func ranges(s string) []map[int]bool {
 		for _, part := range strings.Split(strings.Trim(field, "() "), ",") {
 			from, to, isRange := strings.Cut(strings.TrimSpace(part), "-")
 			a, err := strconv.Atoi(strings.TrimSpace(from))
-			if err != nil {
-				continue
-			}
 			b := a
-			if isRange {
-				if b, err = strconv.Atoi(strings.TrimSpace(to)); err != nil || b > a+16 {
-					continue
-				}
+			if err == nil && isRange {
+				b, err = strconv.Atoi(strings.TrimSpace(to))
+			}
+			if err != nil || a < 0 || b > maxParameter {
+				continue
 			}
 			for n := a; n <= b; n++ {
 				set[n] = true
@@ -123,65 +123,4 @@ func ranges(s string) []map[int]bool {
 		sets = append(sets, set)
 	}
 	return sets
-}
-
-// indications lists the AT+CNMI settings worth trying, best first: delivery
-// reports routed directly (<ds>=1), then announced (2), then none; messages
-// routed directly (<mt>=2), then announced (1), then none; 27.005 3.4.1. What
-// the modem advertises goes first, but not alone: it may advertise what it
-// refuses, and refuse to advertise.
-func indications(advertised string) []string {
-	sets := ranges(advertised)
-	offered := func(param, value int) bool {
-		return len(sets) <= param || len(sets[param]) == 0 || sets[param][value]
-	}
-	var likely, rest []string
-	for _, ds := range [...]int{1, 2, 0} {
-		for _, mt := range [...]int{2, 1, 0} {
-			for _, mode := range [...]int{2, 1} {
-				for _, bfr := range [...]int{0, 1} {
-					s := fmt.Sprintf("%d,%d,0,%d,%d", mode, mt, ds, bfr)
-					if offered(0, mode) && offered(1, mt) && offered(3, ds) && offered(4, bfr) {
-						likely = append(likely, s)
-					} else if mode == 2 && bfr == 0 {
-						rest = append(rest, s)
-					}
-				}
-			}
-		}
-	}
-	return append(likely, rest...)
-}
-
-// storedIndex reads +CMTI: <mem>,<index> and +CDSI: <mem>,<index>; ok is
-// false where nothing is stored, as in "+CMTI: ,-1".
-func storedIndex(line string) (mem string, index int, ok bool) {
-	_, rest, _ := strings.Cut(line, ":")
-	f := fields(rest)
-	if len(f) != 2 {
-		return "", 0, false
-	}
-	n, err := strconv.Atoi(f[1])
-	if err != nil || n < 0 {
-		return "", 0, false
-	}
-	if len(f[0]) != 2 || strings.Trim(f[0], "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return "", n, f[0] == ""
-	}
-	return f[0], n, true
-}
-
-// pduLength is the TPDU's length in octets by the header line of +CMT, +CDS,
-// +CBM or +CMGR, its last number; 0 if there is none.
-func pduLength(line string) int {
-	_, rest, _ := strings.Cut(line, ":")
-	f := fields(rest)
-	if len(f) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(f[len(f)-1])
-	if err != nil || n < 0 {
-		return 0
-	}
-	return n
 }

@@ -1,7 +1,6 @@
 package modem
 
 import (
-	"slices"
 	"testing"
 )
 
@@ -40,31 +39,6 @@ func TestParseRegistration(t *testing.T) {
 	}
 }
 
-func TestIndications(t *testing.T) {
-	for _, c := range []struct {
-		advertised, first string
-	}{
-		{"(0-3),(0-3),(0,2),(0,1),(0,1)", "2,2,0,1,0"},
-		{"(0,1,2),(0,1),(0),(0,2),(1)", "2,1,0,2,1"},
-		{"(0-3),(0-3),(0,2,3),(0-2),(1)", "2,2,0,1,1"},
-		{"(1),(0-3),(0),(0),(0)", "1,2,0,0,0"},
-		{"", "2,2,0,1,0"},
-		{"nonsense", "2,2,0,1,0"},
-	} {
-		got := indications(c.advertised)
-		if got[0] != c.first {
-			t.Errorf("%s: first %s", c.advertised, got[0])
-		}
-		if !slices.Contains(got, "2,1,0,2,0") || len(got) > 40 {
-			t.Errorf("%s: %d tries, %q", c.advertised, len(got), got)
-		}
-		slices.Sort(got)
-		if len(slices.Compact(got)) != len(got) {
-			t.Errorf("%s: a setting twice", c.advertised)
-		}
-	}
-}
-
 func TestDigits(t *testing.T) {
 	for _, c := range []struct {
 		info []string
@@ -79,27 +53,6 @@ func TestDigits(t *testing.T) {
 	} {
 		if got := digits(c.info, 14, 17); got != c.want {
 			t.Errorf("%q: got %q", c.info, got)
-		}
-	}
-}
-
-func TestStoredIndex(t *testing.T) {
-	for _, c := range []struct {
-		line, mem string
-		index     int
-		ok        bool
-	}{
-		{`+CMTI: "SM",3`, "SM", 3, true},
-		{`+CDSI:"SR",8`, "SR", 8, true},
-		{`+CMTI: ,4`, "", 4, true},
-		{`+CMTI: ,-1`, "", 0, false},
-		{`+CMTI: "SM"`, "", 0, false},
-		{`+CMTI: "S;+CFUN=0",1`, "", 1, false},
-		{`+CMTI:`, "", 0, false},
-	} {
-		mem, index, ok := storedIndex(c.line)
-		if ok != c.ok || ok && (mem != c.mem || index != c.index) {
-			t.Errorf("%s: got %q, %d, %v", c.line, mem, index, ok)
 		}
 	}
 }

@@ -1,8 +1,8 @@
 package modem
 
 import (
-	"context"
-	"strconv"
+	"encoding/hex"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -10,159 +10,259 @@ import (
 )
 
 // incoming carries delivery reports and messages of one modem from the wire
-// to the handlers, in order. It outlives the sessions of its port: what was
-// heard is handed on even if the modem is gone by then.
+// to the handlers. It outlives the sessions of its port: what was heard is
+// handed on even if the modem is gone by then. What a handler did not take is
+// offered to it again.
 type incoming struct {
 	onReport  func(Report) error
 	onInbound func(Inbound) error
-	mail      chan func()
+	name      func() string // of the modem
+	happened  func(EventKind, string)
+	log       *slog.Logger
+	mail      chan letter
+
+	again []letter // refused by their handler; owned by run
 }
 
-// mailbox bounds what waits for the handlers; the wire's own queue waits
-// behind it.
-const mailbox = 256
+// letter is one report or message on its way to its handler.
+type letter struct {
+	handle func() error
+	// done is told what the handler said. It is nil for what came directly,
+	// which nothing else holds: it is offered until the handler takes it.
+	done  func(error)
+	tries int
+	due   time.Time
+}
 
+const (
+	// mailbox bounds what waits for the handlers; the wire's own queue waits
+	// behind it.
+	mailbox = 256
+	// maxAgain bounds what was refused and is to be offered again.
+	maxAgain = 256
+	// againFirst and againMost are the pauses between two offers.
+	againFirst, againMost = time.Second, time.Minute
+)
+
+// newIncoming makes one that tells nobody of what happens; see tells.
 func newIncoming(onReport func(Report) error, onInbound func(Inbound) error) *incoming {
-	return &incoming{onReport: onReport, onInbound: onInbound, mail: make(chan func(), mailbox)}
+	return &incoming{
+		onReport: onReport, onInbound: onInbound, mail: make(chan letter, mailbox),
+		log: slog.New(slog.DiscardHandler), name: func() string { return "" }, happened: func(EventKind, string) {},
+	}
+}
+
+// tells sets who is told of what happens to the modem with the name.
+func (in *incoming) tells(log *slog.Logger, name func() string, happened func(EventKind, string)) {
+	in.log, in.name, in.happened = log, name, happened
 }
 
 // run calls the handlers until close, and then for what is left.
 func (in *incoming) run() {
-	for handle := range in.mail {
-		handle()
+	retry := time.NewTimer(time.Hour)
+	defer retry.Stop()
+	for {
+		if len(in.again) > 0 {
+			retry.Reset(time.Until(in.again[0].due))
+		}
+		select {
+		case l, ok := <-in.mail:
+			if !ok {
+				in.last()
+				return
+			}
+			in.offer(l)
+		case <-retry.C:
+			if len(in.again) > 0 {
+				l := in.again[0]
+				in.again = in.again[1:]
+				in.offer(l)
+			}
+		}
 	}
+}
+
+// offer calls the handler of l.
+func (in *incoming) offer(l letter) {
+	err := l.handle()
+	if l.done != nil {
+		l.done(err)
+		return
+	}
+	if err == nil {
+		return
+	}
+	if len(in.again) == maxAgain {
+		in.again = in.again[1:]
+		in.lost(1)
+	}
+	l.due = time.Now().Add(min(againFirst<<min(l.tries, 10), againMost))
+	l.tries++
+	in.again = append(in.again, l)
+}
+
+// last offers once more what was refused.
+func (in *incoming) last() {
+	refused := 0
+	for _, l := range in.again {
+		if l.handle() != nil {
+			refused++
+		}
+	}
+	if refused > 0 {
+		in.lost(refused)
+	}
+}
+
+func (in *incoming) lost(n int) {
+	in.log.Error("reports or messages could not be kept and are lost", "modem", in.name(), "count", n)
 }
 
 // close ends run. No session may be left.
 func (in *incoming) close() { close(in.mail) }
 
-// hand passes one TPDU to its handler; after runs when the handler is done.
-// An error says that it is a delivery report that can't be read, so that
-// nobody could match it; after has run then.
-func (in *incoming) hand(raw []byte, imsi string, received time.Time, after func()) error {
-	if isStatusReport(raw) {
+// receipt says which SIM received something, and when.
+type receipt struct {
+	sim identity
+	at  time.Time
+}
+
+// hand passes on a TPDU that came directly. It waits while the mailbox is
+// full.
+func (in *incoming) hand(raw []byte, asReport bool, by receipt) {
+	in.mail <- letter{handle: in.open(raw, asReport, by)}
+}
+
+// handStored passes on a TPDU that the modem keeps; done is told, by another
+// goroutine, whether the handler took it. It reports false, and does nothing,
+// while the mailbox is full.
+func (in *incoming) handStored(raw []byte, by receipt, done func(error)) bool {
+	select {
+	case in.mail <- letter{handle: in.open(raw, false, by), done: done}:
+		return true
+	default:
+		return false
+	}
+}
+
+// open decodes a TPDU and binds it to its handler. asReport: the modem
+// announced it as a delivery report. What can't be read is kept for people to
+// look at, a report too: nobody could match it.
+func (in *incoming) open(raw []byte, asReport bool, by receipt) func() error {
+	if isStatusReport(raw) || asReport {
 		r, err := decodeReport(raw)
-		if err != nil {
-			after()
-			return err
-		}
-		r.IMSI, r.Received = imsi, received
-		in.mail <- func() {
-			if in.onReport == nil || in.onReport(r) == nil {
-				after()
-			}
-		}
-		return nil
-	}
-	m := decodeDeliver(raw)
-	m.IMSI, m.Received = imsi, received
-	in.mail <- func() {
-		if in.onInbound == nil || in.onInbound(m) == nil {
-			after()
+		if err == nil && (isStatusReport(raw) || !r.SCTS.IsZero()) {
+			return in.report(r, by)
 		}
 	}
-	return nil
+	return in.message(decodeDeliver(raw), by)
 }
 
-// stored is a message that the modem put into a memory.
-type stored struct {
-	mem    string // "" where the modem did not say
-	index  int
-	report bool // announced as a delivery report
-	read   bool // handed on: to be deleted
+func (in *incoming) report(r Report, by receipt) func() error {
+	r.IMSI, r.Alias, r.Received = by.sim.imsi, by.sim.alias(in.name()), by.at
+	return func() error {
+		if in.onReport == nil {
+			return nil
+		}
+		return in.onReport(r)
+	}
 }
 
-// maxStored bounds the announcements that wait to be read.
-const maxStored = 256
+func (in *incoming) message(m Inbound, by receipt) func() error {
+	m.Modem, m.IMSI, m.Received = in.name(), by.sim.imsi, by.at
+	if m.Undecodable {
+		in.unreadable("a report or message", len(m.PDU))
+	}
+	return func() error {
+		if in.onInbound == nil {
+			return nil
+		}
+		return in.onInbound(m)
+	}
+}
+
+// unreadable tells the operator of a report or message that can't be read;
+// its octets stay out of the log.
+func (in *incoming) unreadable(what string, octets int) {
+	in.log.Warn("a report or message from the modem could not be read", "modem", in.name(), "what", what, "octets", octets)
+	in.happened(EventUnreadable, what)
+}
 
 // onURC runs in the wire's handler goroutine and may wait.
 func (s *session) onURC(u wire.URC) {
 	kind, _, _ := strings.Cut(u.Line, ":")
 	switch kind {
 	case "+CMT", "+CDS":
-		raw, err := decodeTPDU(u.Body, pduLength(u.Line))
-		if err != nil {
-			s.unreadable(kind, len(u.Body)/2)
-			return
-		}
-		select { // what a modem still holds from before may come while it is prepared
-		case <-s.known:
-		case <-s.wire.Gone():
-		}
-		if err := s.incoming.hand(raw, s.identity().imsi, u.Received, func() {}); err != nil {
-			s.unreadable(kind, len(raw))
-		}
+		s.chores.direct(u.Received)
+		s.onDirect(kind == "+CDS", u)
 	case "+CMTI", "+CDSI":
-		if mem, index, ok := storedIndex(u.Line); ok {
-			s.queueStored(stored{mem: mem, index: index, report: kind == "+CDSI"})
-		}
-	}
-}
-
-// unreadable tells the operator that a report or message was lost; its octets
-// stay out of the log.
-func (s *session) unreadable(kind string, octets int) {
-	s.log.Warn("a message from the modem could not be read", "kind", kind, "octets", octets)
-}
-
-func (s *session) queueStored(m stored) {
-	select {
-	case s.stored <- m:
+		s.chores.announce(u.Line, kind == "+CDSI")
 	default:
-		s.log.Warn("too many stored messages wait to be read")
+		if tellsFull(u.Line) {
+			s.chores.full()
+		}
 	}
 }
 
-// fetch reads one stored message and hands it on, or deletes it when that is
-// done. The caller has the turn.
-func (s *session) fetch(ctx context.Context, m stored) error {
-	memories := []string{m.mem}
-	if m.report && m.mem != "SR" {
-		memories = append(memories, "SR") // EC25 announces "SM" and means "SR"
+// onDirect takes a report or message that the modem hands over at once.
+func (s *session) onDirect(report bool, u wire.URC) {
+	select { // what a modem still holds from before may come while it is prepared
+	case <-s.known:
+	case <-s.wire.Gone():
 	}
-	for _, mem := range memories {
-		if mem != "" && mem != s.memory {
-			if _, err := s.ask(ctx, `+CPMS="`+mem+`"`, limitSIM); err != nil {
-				if answered(err) {
-					continue
-				}
-				return err
-			}
-			s.memory = mem
-		}
-		if m.read {
-			_, err := s.command(ctx, "+CMGD="+strconv.Itoa(m.index), limitSIM)
-			if answered(err) {
-				err = nil
-			}
-			return err
-		}
-		info, err := s.command(ctx, "+CMGR="+strconv.Itoa(m.index), limitSIM)
-		if err != nil && !answered(err) {
-			return err
-		}
-		if s.handStored(info, stored{mem: mem, index: m.index, report: m.report, read: true}) {
-			return nil
-		}
+	by := receipt{s.identity(), u.Received}
+	raw, err := decodeTPDU(u.Body, pduLength(u.Line))
+	if err == nil {
+		s.incoming.hand(raw, report, by)
+		return
 	}
-	return nil
+	if r, ok := textReport(u.Line); report && ok {
+		s.inTextMode()
+		s.incoming.mail <- letter{handle: s.incoming.report(r, by)}
+		return
+	}
+	if m, ok := textMessage(u.Line, u.Body); !report && ok {
+		s.inTextMode()
+		s.incoming.mail <- letter{handle: s.incoming.message(m, by)}
+		return
+	}
+	m := Inbound{Undecodable: true, PDU: octetsOf(u.Body)}
+	if len(m.PDU) == 0 {
+		s.incoming.unreadable("nothing behind "+u.Line[:min(len(u.Line), 4)], 0)
+		return
+	}
+	s.incoming.mail <- letter{handle: s.incoming.message(m, by)}
 }
 
-// handStored hands on what +CMGR answered; it tells whether there was a PDU.
-func (s *session) handStored(info []string, m stored) bool {
-	for i, line := range info {
-		if !strings.HasPrefix(line, "+CMGR") || i+1 == len(info) {
-			continue
-		}
-		raw, err := decodeTPDU(info[i+1], pduLength(line))
-		if err != nil {
-			s.unreadable("+CMGR", len(info[i+1])/2)
-			return false
-		}
-		if err := s.incoming.hand(raw, s.identity().imsi, time.Now(), func() { s.queueStored(m) }); err != nil {
-			s.unreadable("+CMGR", len(raw))
-		}
-		return true
+// inTextMode doubts that the modem is in PDU mode, since it hands over as in
+// text mode. A modem that always does so is not doubted all the time.
+func (s *session) inTextMode() {
+	const rarely = 10 * time.Minute
+	s.mu.Lock()
+	fresh := time.Since(s.textual) > rarely
+	if fresh {
+		s.textual = time.Now()
 	}
-	return false
+	s.mu.Unlock()
+	if fresh {
+		s.onSign(wire.TextMode)
+	}
+}
+
+// octetsOf is what there is of a PDU that isn't one: its octets as far as they
+// are hexadecimal, or the line itself.
+func octetsOf(body string) []byte {
+	raw, _ := hex.DecodeString(body[:len(body)&^1])
+	if len(raw) == 0 {
+		raw = []byte(body)
+	}
+	return raw[:min(len(raw), maxPDU)]
+}
+
+// tellsFull tells the lines by which modems say that a memory is full:
+// ^SMMEMFULL: "SM", +CIEV: "SMSFULL",1, +QIND: "smsfull","ME" and their kin.
+func tellsFull(line string) bool {
+	line = strings.ToUpper(line)
+	return strings.Contains(line, "SMMEMFULL") || strings.Contains(line, "SMSFULL") || strings.Contains(line, "SMS FULL") ||
+		strings.Contains(line, "MEMORY FULL") || strings.Contains(line, "MEMFULL")
 }

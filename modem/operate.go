@@ -31,8 +31,8 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 				why = w.look(ctx, s)
 			}
 			health.Reset(w.pool.cfg.Timeouts.Health)
-		case m := <-s.stored:
-			why = w.withTurn(ctx, s, func() error { return s.fetch(ctx, m) })
+		case <-s.chores.due:
+			why = w.withTurn(ctx, s, func() error { return s.chore(ctx) })
 		case <-s.signed:
 			if s.suspect.Load() {
 				why = errSuspect

@@ -404,7 +404,7 @@ func TestGlobFollows(t *testing.T) {
 func TestBlockedWrite(t *testing.T) {
 	b := start(t, at0(), modems(2), modem.PoolConfig{})
 	line := b.line("modem0")
-	b.fault(0, sim.Fault{On: sim.OnTime, Do: sim.BlockWrites, For: time.Second})
+	b.fault(0, sim.Fault{On: sim.OnCMGS, Do: sim.BlockWrites, For: 2 * time.Second, Count: 1})
 	fill := modem.Submission{To: number, Text: strings.Repeat("x", 160)}
 	var last modem.Result
 	b.until("blocked write", func() bool {

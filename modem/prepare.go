@@ -73,7 +73,8 @@ func (p *preparation) steps() []step {
 		{"looking for the network", p.register},
 		{"reading the service centre address", p.serviceCentre},
 		{"setting PDU mode", p.pduMode},
-		{"asking for delivery reports and messages", p.routing},
+		{"asking for delivery reports and messages", p.route},
+		{"looking at the memories for messages", p.storage},
 		{"reading signal and operator", p.survey},
 		{"waiting for the modem to settle", p.settled},
 	}
@@ -86,7 +87,7 @@ func (p *preparation) run(ctx context.Context) error {
 		return err
 	}
 	p.suspect.Store(false) // all of it is set up from here on
-	p.memory = ""
+	p.chores.reset()
 	p.grow()
 	for _, step := range p.steps() {
 		p.waiting(Starting, step.doing)
@@ -210,6 +211,9 @@ func (p *preparation) pduMode(ctx context.Context) error {
 			if !answered(err) {
 				return wait{}, err
 			}
+			if err := p.unlock(ctx); err != nil { // the SIM may be gone
+				return wait{}, err
+			}
 			return wait{state: Waiting, reason: "the modem refuses PDU mode: its message service is not ready yet, or it has none", curable: true}, nil
 		}
 		info, err := p.insist(ctx, "+CMGF?", limitQuick)
@@ -233,37 +237,6 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		p.modeless = true
 		return wait{}, nil
 	})
-}
-
-// routing asks for delivery reports and messages to be handed over at once.
-// With +CSMS=0 the modem acknowledges them itself: a late +CNMA would turn
-// them off or double them.
-func (p *preparation) routing(ctx context.Context) error {
-	if err := p.optional(ctx, "+CSMS=0"); err != nil {
-		return err
-	}
-	info, err := p.ask(ctx, "+CNMI=?", limitQuick)
-	if err != nil && !answered(err) {
-		return err
-	}
-	advertised, _ := answer(info, "+CNMI")
-	unanswered := 0
-	for _, setting := range indications(advertised) {
-		_, err := p.ask(ctx, "+CNMI="+setting, limitQuick)
-		if err == nil {
-			return nil
-		}
-		if !answered(err) {
-			return err
-		}
-		if errors.Is(err, errSilent) {
-			if unanswered++; unanswered == unknownTries {
-				break
-			}
-		}
-	}
-	p.log.Warn("the modem gives no delivery reports")
-	return nil
 }
 
 // survey learns what the operator wants to see.
@@ -320,7 +293,9 @@ func (p *preparation) settled(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, step := range [...]func(context.Context) error{p.echoOff, p.customs, p.errorNumbers, p.pduMode, p.routing} {
+		for _, step := range [...]func(context.Context) error{
+			p.echoOff, p.customs, p.prerequisites, p.errorNumbers, p.register, p.pduMode, p.route, p.storage,
+		} {
 			if err := step(ctx); err != nil {
 				return err
 			}

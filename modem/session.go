@@ -46,9 +46,10 @@ type session struct {
 	unanswered int      // messages in a row that the network said nothing of
 	silent     silences // commands, by what ask met
 	unordered  silences // queries, by what inOrder met
-	memory     string   // what +CPMS was last set to, "" if never
-	modeless   bool     // the modem won't tell whether it is in PDU mode
-	centre     string   // the service centre address to be used, "" if unknown
+	routed     routing
+	memories   memories
+	modeless   bool   // the modem won't tell whether it is in PDU mode
+	centre     string // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
 	// the worker's goroutine.
@@ -63,10 +64,9 @@ type session struct {
 	signed  chan struct{}
 	// revived is set by signs that the modem or its SIM has just started.
 	revived atomic.Bool
-	// known is closed when the SIM's identity is; stored holds what the modem
-	// has put into a memory.
+	// known is closed when the SIM's identity is.
 	known  chan struct{}
-	stored chan stored
+	chores *chores
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -75,6 +75,7 @@ type session struct {
 	operator  string
 	signalDBm int
 	used      time.Time // when the last message was over
+	textual   time.Time // when it last handed over as in text mode
 }
 
 // identity is what a modem says of itself and its SIM.
@@ -94,7 +95,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		silent:   make(silences),
 		signed:   make(chan struct{}, 1),
 		known:    make(chan struct{}),
-		stored:   make(chan stored, maxStored),
+		chores:   newChores(),
 
 		unordered: make(silences),
 	}
@@ -112,6 +113,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 
 // close closes the port. The engine and all commands under way end.
 func (s *session) close() {
+	s.chores.stop()
 	if err := s.wire.Close(); err != nil {
 		s.log.Debug("closing the port", "error", err)
 	}

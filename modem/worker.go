@@ -58,7 +58,7 @@ func newWorker(p *Pool, path, name string) *worker {
 	if name == "" {
 		name = filepath.Base(path)
 	}
-	return &worker{
+	w := &worker{
 		pool:     p,
 		path:     path,
 		wanted:   name,
@@ -68,6 +68,8 @@ func newWorker(p *Pool, path, name string) *worker {
 		stuck:    make(map[string]*stuck),
 		status:   Status{Name: name, State: Starting, Port: path, Since: time.Now()},
 	}
+	w.incoming.tells(p.cfg.Logger, w.name, func(kind EventKind, detail string) { p.happened(w.name(), kind, detail) })
+	return w
 }
 
 // run supervises the place until ctx ends; a worker for what was found also

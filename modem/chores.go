@@ -1,0 +1,205 @@
+package modem
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// chores are what a session has to do between messages, one command a turn,
+// so that a message waits for one command at most: acknowledge what came,
+// read and delete what the modem has stored, and look whether it still hands
+// over what comes.
+type chores struct {
+	due chan struct{} // holds a token when something is to be done
+
+	mu sync.Mutex
+	// Guarded by mu.
+	timer *time.Timer // puts the token in
+	began time.Time   // when the preparation was over; zero: nothing is due yet
+	acks  []time.Time // what must be acknowledged, by when it came
+	// doubted: the routing is to be verified.
+	doubted bool
+	// distrusted: a report was not where the modem announced it.
+	distrusted bool
+	// wide: all memories are to be looked through at the next look.
+	wide     bool
+	tidyAt   time.Time // of the next look, and the next check of the routing
+	directAt time.Time // when something last came directly
+	store    store
+}
+
+const (
+	// tidyEvery is how often a modem's memory and routing are looked at.
+	tidyEvery = time.Minute
+	// wideEvery is how often memories are looked at that nothing should be in.
+	wideEvery = 10 * time.Minute
+)
+
+func newChores() *chores {
+	c := &chores{due: make(chan struct{}, 1)}
+	c.store.entries = make(map[place]*entry)
+	return c
+}
+
+// signal puts the token in. The caller may hold mu.
+func (c *chores) signal() {
+	select {
+	case c.due <- struct{}{}:
+	default:
+	}
+}
+
+// reset forgets what a restart of the modem makes void.
+func (c *chores) reset() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began, c.acks, c.doubted, c.distrusted = time.Time{}, nil, false, false
+	c.store.reset()
+}
+
+// begin makes the chores due: the modem is prepared.
+func (c *chores) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began, c.wide = time.Now(), true
+	c.tidyAt = c.began
+	c.signal()
+}
+
+// stop ends the timer. Nothing is due after that by itself.
+func (c *chores) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began = time.Time{}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
+
+// direct notes that a report or message came directly.
+func (c *chores) direct(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.directAt = at
+	if len(c.acks) < maxAnnounced {
+		c.acks = append(c.acks, at)
+	}
+	c.signal()
+}
+
+// oweAck puts an acknowledgement in front.
+func (c *chores) oweAck(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.acks = append([]time.Time{since}, c.acks...)
+	c.signal()
+}
+
+// doubtRouting has the routing verified.
+func (c *chores) doubtRouting() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.doubted = true
+	c.signal()
+}
+
+// full notes that the modem says that a memory is full.
+func (c *chores) full() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.store.full, c.wide = true, true
+	c.hasten(time.Now())
+}
+
+// hasten has the memories looked at by the given time. The caller holds mu.
+func (c *chores) hasten(by time.Time) {
+	if c.tidyAt.After(by) {
+		c.tidyAt = by
+	}
+	c.signal()
+}
+
+// chore does the next thing that is due, with one command or a few that belong
+// together. The caller has the turn. Errors are those of command.
+func (s *session) chore(ctx context.Context) error {
+	err := s.nextChore(ctx, time.Now())
+	if err == nil {
+		s.chores.schedule(time.Now())
+	}
+	return err
+}
+
+func (s *session) nextChore(ctx context.Context, now time.Time) error {
+	c := s.chores
+	c.mu.Lock()
+	if c.began.IsZero() {
+		c.mu.Unlock()
+		return nil
+	}
+	acks := c.acks
+	if len(acks) > 0 {
+		c.acks = acks[1:]
+		if !s.routed.acknowledged {
+			c.acks = nil
+		}
+	}
+	doubted, distrusted := c.doubted, c.distrusted
+	tidy := !now.Before(c.tidyAt)
+	switch {
+	case len(acks) > 0 && s.routed.acknowledged:
+		c.mu.Unlock()
+		return s.acknowledge(ctx, acks[0])
+	case distrusted:
+		c.distrusted = false
+		c.mu.Unlock()
+		return s.distrust(ctx)
+	case doubted:
+		c.doubted = false
+		c.mu.Unlock()
+		return s.verifyRouting(ctx)
+	case tidy:
+		c.tidyAt = now.Add(tidyEvery)
+		c.doubted = now.Sub(c.began) >= tidyEvery/2
+		c.store.beginLook(c.wide || now.Sub(c.store.wideAt) >= wideEvery, now)
+		c.wide = false
+		silent := c.fellSilent(now, s.usedAt())
+		c.mu.Unlock()
+		if silent && !s.routed.acknowledged && !s.routed.probed {
+			return s.revivePath(ctx)
+		}
+		return nil
+	}
+	c.mu.Unlock()
+	_, err := s.tidy(ctx, now)
+	return err
+}
+
+// fellSilent tells whether something came directly once, and nothing since,
+// although messages were sent whose reports should be here by now. The caller
+// holds mu.
+func (c *chores) fellSilent(now, used time.Time) bool {
+	return !c.directAt.IsZero() && used.After(c.directAt) && now.Sub(c.directAt) > tidyEvery && now.Sub(used) >= tidyEvery/2
+}
+
+// schedule sees to it that the token is there when something is due.
+func (c *chores) schedule(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.began.IsZero() {
+		return
+	}
+	next := c.tidyAt
+	if at, ok := c.store.next(now); ok && at.Before(next) {
+		next = at
+	}
+	if len(c.acks) > 0 || c.doubted || c.distrusted || !next.After(now) {
+		c.signal()
+		return
+	}
+	if c.timer == nil {
+		c.timer = time.AfterFunc(next.Sub(now), c.signal)
+	} else {
+		c.timer.Reset(next.Sub(now))
+	}
+}
