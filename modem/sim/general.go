@@ -159,6 +159,9 @@ func (m *Modem) cpin(c command) outcome {
 		if m.sim.cpin() == "" {
 			return m.cme(cmeSIMNotInserted)
 		}
+		if kind := m.sim.misuse(arguments(c.args)); kind != "" {
+			m.violate(kind)
+		}
 		if code := m.sim.unlock(arguments(c.args)); code >= 0 {
 			return m.cme(code)
 		}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 )
@@ -57,6 +58,7 @@ func (m *Modem) feed(chunk []byte) {
 		case statePrompt, statePayload:
 			m.payloadByte(c)
 		case stateDeaf:
+			m.unheard += bytes.Count(chunk[i:], []byte{charCR})
 			return
 		}
 		if m.hung {

@@ -160,13 +160,34 @@ func (m *Modem) cnma(c command) outcome {
 	if c.form == formTest {
 		return answer("+CNMA: (0-2)")
 	}
-	if m.unacked == nil {
+	values, ok := numbers(c.args)
+	switch {
+	case m.unacked == nil:
+		if m.csms != 1 || !m.ackLate {
+			m.violate(ViolationAck)
+		}
+		m.ackLate = false // one that crossed the end of the window is no fault
 		return m.cms(cmsNoAckExpected)
+	case c.form == formSet && (!ok || len(values) != 1 || values[0] < 0 || values[0] > 2 || m.textMode):
+		return m.cms(cmsNotSupported)
+	case c.form == formSet && values[0] == ackRefused:
+		const again = 30 * time.Second
+		m.refuseUnacked()
+		m.ackHold = true
+		m.later(again, func() {
+			m.ackHold = false
+			m.pump()
+		})
+		return answer()
 	}
 	m.unacked = nil
 	m.pumpSoon()
 	return answer()
 }
+
+// ackRefused is <n> of AT+CNMA for an RP-ERROR: the service centre offers the
+// message again later.
+const ackRefused = 2
 
 // pumpSoon lets waiting messages in once the command under way has answered.
 func (m *Modem) pumpSoon() {
@@ -262,7 +283,7 @@ func (m *Modem) place(in incoming) bool {
 		toMemory   = 1 // mt
 		toClient   = 2 // mt
 	)
-	if !m.powered || m.hung || m.main.prompted() || m.unacked != nil || !m.registered() {
+	if !m.powered || m.hung || m.ackHold || m.main.prompted() || m.unacked != nil || !m.registered() {
 		return false
 	}
 	mode, mt, ds := m.cnmi[0], m.cnmi[1], m.cnmi[3]
@@ -392,6 +413,7 @@ func (m *Modem) awaitAck(in incoming) {
 			return
 		}
 		m.cnmi[1], m.cnmi[3] = 0, 0
+		m.ackLate = true
 		m.refuseUnacked()
 		m.pump()
 	})

@@ -249,3 +249,33 @@ func TestIdentities(t *testing.T) {
 		}
 	}
 }
+
+// TestAcknowledgeStrict: AT+CNMA that nothing waits for is told off, unless it
+// only crossed the end of the window; one with 2 refuses.
+func TestAcknowledgeStrict(t *testing.T) {
+	p := Generic()
+	p.AckWindow = 5 * time.Second
+	virtual(t, at0(), ModemConfig{Profile: p}, func(t *testing.T, m *Modem, c *client) {
+		c.prepare()
+		c.want("AT+CNMA", "+CMS ERROR: 340")
+		wantViolations(t, m, ViolationAck)
+		c.want("AT+CSMS=1", "+CSMS: 1,1,1 / OK")
+		c.submit()
+		c.rest(6 * time.Second)
+		c.want("AT+CNMA", "+CMS ERROR: 340") // late
+		wantViolations(t, m, ViolationAck)
+		c.want("AT+CNMI=2,1,0,1,0", "OK")
+		c.until(time.Second, "+CDS: 25\r\n")
+		c.rest(time.Second)
+		c.want("AT+CNMA=3", "+CMS ERROR: 303")
+		c.want("AT+CNMA=2", "OK")
+		if got := c.rest(20 * time.Second); got != "" {
+			t.Errorf("refused, and here again: %q", got)
+		}
+		c.until(time.Minute, "+CDS: 25\r\n")
+		c.rest(time.Second)
+		c.want("AT+CNMA=1", "OK")
+		c.want("AT+CNMA=1", "+CMS ERROR: 340")
+		wantViolations(t, m, ViolationAck, ViolationAck)
+	})
+}

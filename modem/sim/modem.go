@@ -102,7 +102,11 @@ type Modem struct {
 	shuffle   []incoming
 	unacked   *incoming // +CDS or +CMT whose AT+CNMA is still to come
 	ackRound  int
+	ackLate   bool // the last window has passed without AT+CNMA
+	ackHold   bool // after an RP-ERROR
 	violation []Violation
+	violated  map[ViolationKind]int
+	unheard   int
 }
 
 // NewModem adds a modem to the network: plugged in, started, registered.
@@ -119,6 +123,7 @@ func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 	m.config = config
 	m.mr = config.FirstMR
 	m.given = map[string]bool{}
+	m.violated = map[ViolationKind]int{}
 	m.signal = config.Profile.Signal
 	m.table = commandTable()
 	m.memories = config.Profile.newMemories()

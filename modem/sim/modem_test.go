@@ -76,3 +76,34 @@ func TestKeep(t *testing.T) {
 		t.Errorf("%d handsets kept", len(n.handsets))
 	}
 }
+
+// TestPINStrict: what locks a SIM for good is told off.
+func TestPINStrict(t *testing.T) {
+	virtual(t, at0(), ModemConfig{PIN: "4321"}, func(t *testing.T, m *Modem, c *client) {
+		c.do("ATE0")
+		c.want("AT+CPIN=1111", "ERROR")
+		wantViolations(t, m)
+		c.want("AT+CPIN=1111", "ERROR")
+		wantViolations(t, m, ViolationSamePIN)
+		c.want("AT+CPIN=4321", "OK") // right, and yet it could have been the end
+		wantViolations(t, m, ViolationSamePIN, ViolationLastTry)
+		if got := m.network.ViolationCount(); got[ViolationSamePIN] != 1 || len(got) != 2 {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+// TestUnheard: what comes while the modem starts is counted, and no breach.
+func TestUnheard(t *testing.T) {
+	virtual(t, at0(), ModemConfig{}, func(t *testing.T, m *Modem, c *client) {
+		if err := m.Reboot(); err != nil {
+			t.Fatal(err)
+		}
+		c.write("AT\rAT\r")
+		c.rest(time.Second)
+		if m.Unheard() != 2 {
+			t.Errorf("%d", m.Unheard())
+		}
+		wantViolations(t, m)
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -46,8 +47,10 @@ type Config struct {
 }
 
 // Run simulates until ctx ends, or "quit" comes on Stdin; both are no error.
-// It prints one line a modem as soon as its port can be opened, and then each
-// message as the phone shows it.
+// It prints one line a modem as soon as its port can be opened, then each
+// message as the phone shows it, and in the end a line like
+//
+//	12 messages, 2 violations: 2 wrong length in AT+CMGS
 func Run(ctx context.Context, config Config) error {
 	if config.Modems < 1 || config.Modems > 1000 || config.Prefix == "" {
 		return errors.New("sim: 1 to 1000 modems and a prefix of their paths are wanted")
@@ -93,6 +96,8 @@ func Run(ctx context.Context, config Config) error {
 		}()
 	}
 	<-ctx.Done()
+	n.Close()
+	out.print(n.summary())
 	if err := context.Cause(ctx); !errors.Is(err, errQuit) && !errors.Is(err, ctx.Err()) {
 		return err
 	}
@@ -139,6 +144,21 @@ func (c Config) common() (ModemConfig, error) {
 		}
 	}
 	return modem, nil
+}
+
+// summary is what Run prints in the end.
+func (n *Network) summary() string {
+	total, kinds := 0, []string(nil)
+	counts := n.ViolationCount()
+	for _, kind := range slices.Sorted(maps.Keys(counts)) {
+		total += counts[kind]
+		kinds = append(kinds, fmt.Sprintf("%d %s", counts[kind], kind))
+	}
+	line := fmt.Sprintf("%d messages, %d violations", n.Total(), total)
+	if total > 0 {
+		line += ": " + strings.Join(kinds, ", ")
+	}
+	return line + "\n"
 }
 
 // journalTo keeps the journal beside what the hooks do already; a journal that

@@ -103,6 +103,9 @@ func TestRun(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
 	}
+	if !out.has("\n1 messages, 1 violations: 1 wrong length in AT+CMGS\n") {
+		t.Error("no summary")
+	}
 	if left, err := filepath.Glob(prefix + "*"); err != nil || len(left) != 0 {
 		t.Errorf("left behind: %q", left)
 	}

@@ -13,6 +13,7 @@ type simCard struct {
 	locked   bool // the PIN is still to be given
 	tries    int  // of the PIN that are left
 	pukTries int
+	wrong    string // the PIN that was refused last
 }
 
 func newSIM(c ModemConfig) simCard {
@@ -38,6 +39,20 @@ func (s *simCard) cpin() string {
 	}
 }
 
+// misuse is what a driver does wrong by trying codes now, "" for nothing.
+func (s *simCard) misuse(codes []string) ViolationKind {
+	switch {
+	case s.cpin() != "SIM PIN" || len(codes) != 1:
+		return ""
+	case s.wrong != "" && codes[0] == s.wrong:
+		return ViolationSamePIN
+	case s.tries == 1:
+		return ViolationLastTry
+	default:
+		return ""
+	}
+}
+
 // unlock tries codes, one PIN or a PUK and a new PIN, and returns a +CME code
 // or -1.
 func (s *simCard) unlock(codes []string) int {
@@ -45,6 +60,7 @@ func (s *simCard) unlock(codes []string) int {
 	case s.cpin() == "SIM PIN" && len(codes) == 1:
 		if codes[0] != s.pin {
 			s.tries--
+			s.wrong = codes[0]
 			return cmeIncorrectPassword
 		}
 		s.tries, s.locked = 3, false
@@ -56,7 +72,7 @@ func (s *simCard) unlock(codes []string) int {
 			s.pukTries--
 			return cmeIncorrectPassword
 		}
-		s.pin, s.tries, s.pukTries, s.locked = codes[1], 3, 10, false
+		s.pin, s.tries, s.pukTries, s.locked, s.wrong = codes[1], 3, 10, false, ""
 		return -1
 	case s.cpin() == "SIM PUK":
 		return cmeSIMPUK

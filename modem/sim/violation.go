@@ -33,14 +33,45 @@ const (
 	// ViolationHangs: the whole list of messages where the profile says that
 	// the modem stands still over it.
 	ViolationHangs ViolationKind = "AT+CMGL of all where that hangs"
+	// ViolationAck: AT+CNMA where nothing waits for it, and nothing did until
+	// lately.
+	ViolationAck ViolationKind = "AT+CNMA with nothing to acknowledge"
+	// ViolationLastTry: a PIN while only one try is left.
+	ViolationLastTry ViolationKind = "PIN at its last try"
+	// ViolationSamePIN: the wrong PIN of the last time once more.
+	ViolationSamePIN ViolationKind = "the same wrong PIN again"
 	// ViolationArguments: AT+CMGS without a length in PDU mode.
 	ViolationArguments ViolationKind = "AT+CMGS without a length"
 )
+
+// Unheard is how many command lines came while the modem was starting. Real
+// modems lose them as well; a driver that waits for an answer and asks again
+// does no wrong.
+func (m *Modem) Unheard() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.unheard
+}
+
+// ViolationCount is how many there were, of all kinds and modems, also those
+// that are no longer kept.
+func (n *Network) ViolationCount() map[ViolationKind]int {
+	all := map[ViolationKind]int{}
+	for _, m := range n.Modems() {
+		m.mu.Lock()
+		for kind, count := range m.violated {
+			all[kind] += count
+		}
+		m.mu.Unlock()
+	}
+	return all
+}
 
 // violate notes a violation, of which the newest are kept.
 func (m *Modem) violate(kind ViolationKind) {
 	const maxViolations = 1000
 	v := Violation{Modem: m.index, Kind: kind, At: time.Now().UTC()}
+	m.violated[kind]++
 	m.violation = append(m.violation, v)
 	if len(m.violation) > maxViolations {
 		m.violation = m.violation[1:]
