@@ -247,9 +247,10 @@ func (x *examiner) open() wire.Port {
 // probe talks with what is behind the port.
 func (x *examiner) probe(port wire.Port) {
 	x.tap = &tap{Port: port}
+	log := slog.New(slog.DiscardHandler)
 	in := newIncoming(nil, nil)
 	times := Timeouts{Quiet: 200 * time.Millisecond}.withDefaults()
-	x.session = newSession(x.tap, times, slog.New(slog.DiscardHandler), in)
+	x.session = newSession(x.tap, times, log, in)
 	delivered := make(chan struct{})
 	go func() {
 		defer close(delivered)

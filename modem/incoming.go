@@ -197,6 +197,8 @@ func (s *session) onURC(u wire.URC) {
 		s.onDirect(kind == "+CDS", u)
 	case "+CMTI", "+CDSI":
 		s.chores.announce(u.Line, kind == "+CDSI")
+	case "+CUSD":
+		s.dialogue.heard(u.Line)
 	default:
 		if tellsFull(u.Line) {
 			s.chores.full()

@@ -67,6 +67,8 @@ type session struct {
 	// known is closed when the SIM's identity is.
 	known  chan struct{}
 	chores *chores
+	// dialogue is that with the network by USSD codes.
+	dialogue *ussd
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -96,6 +98,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		signed:   make(chan struct{}, 1),
 		known:    make(chan struct{}),
 		chores:   newChores(),
+		dialogue: newUSSD(),
 
 		unordered: make(silences),
 	}
