@@ -72,15 +72,18 @@ func splitLast(s string) (before int, last string) {
 	return before, strings.Trim(s[begin:], " ")
 }
 
-// fits tells how well line, in hex, is m's second line: 2 if it is as long as
-// the header says, 1 if it could be a PDU, 0 if it is none.
+// fits tells how well line, in hex, is m's second line: 3 if it is as long as
+// the header says, 2 if it is without a service centre, as some modems print
+// it, 1 if it could be a PDU, 0 if it is none.
 func (m *message) fits(line []byte) int {
 	if len(line) < 4 || len(line)%2 != 0 || !isHex(line) {
 		return 0
 	}
 	smsc, _ := strconv.ParseUint(string(line[:2]), 16, 8)
 	switch {
-	case len(line)/2 == 1+int(smsc)+m.octets, len(line)/2 == m.octets:
+	case len(line)/2 == 1+int(smsc)+m.octets:
+		return 3
+	case len(line)/2 == m.octets:
 		return 2
 	case len(line) > 20:
 		return 1
