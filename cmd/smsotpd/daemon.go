@@ -50,6 +50,7 @@ func startDaemon(ctx context.Context, config Config, opener modem.Opener, log *s
 	}
 	d.life.onStop("store", func(context.Context) error { return d.store.Close() })
 	warnExposed(config.StateDir, log)
+	config.warnOpenPINs(log)
 
 	listeners, err := d.listen(ctx)
 	if err != nil {
@@ -80,7 +81,8 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 		return nil, &kindError{errConfig, err}
 	}
 	fleet.Pool, err = modem.NewPool(modem.PoolConfig{
-		Ports: d.config.Modems, PINFile: d.config.PINFile, Opener: opener, Logger: d.log,
+		Ports: d.config.Modems, Opener: opener, Logger: d.log, Profiles: d.config.profiles(),
+		PINFile: d.config.PINFile, PINs: newPINMemory(d.state), Cards: d.config.cards(), Trace: d.trace(),
 		OnReport: d.reported(gw), OnInbound: d.received(gw), OnEvent: gw.Happened,
 	})
 	if err != nil {
@@ -113,6 +115,16 @@ func (d *daemon) reported(gw *gateway.Gateway) func(modem.Report) error {
 		}
 		return err
 	}
+}
+
+// trace is where the modems' traffic goes, nil if nobody wants it.
+func (d *daemon) trace() func(modem, line string) {
+	if len(d.config.Trace) == 0 {
+		return nil
+	}
+	files := newTraces(d.config.StateDir, d.config.traced(), d.log)
+	d.life.onStop("traces", func(context.Context) error { return files.close() })
+	return files.write
 }
 
 // received hands messages to the gateway, which keeps them.

@@ -112,6 +112,7 @@ func (p *program) newDoctor(flags *pflag.FlagSet, args []string, timeout time.Du
 		d.ports = append(d.ports, path)
 	}
 	d.exam = modem.ExamineConfig{Opener: d.opener, PINFile: config.PINFile, USB: d.usb, Limit: timeout}
+	d.exam.Cards, d.exam.Profiles = config.cards(), config.profiles()
 	return d, nil
 }
 

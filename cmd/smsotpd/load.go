@@ -96,10 +96,14 @@ func decode(settings *koanf.Koanf) (Config, error) {
 	}
 	if len(met.Unused) > 0 {
 		slices.Sort(met.Unused)
+		hint := ""
 		for i, path := range met.Unused {
 			met.Unused[i] = keyPath(path)
+			if key := met.Unused[i]; key == "pin" || strings.HasSuffix(key, ".pin") {
+				hint = "; a PIN does not stand in the configuration: put it into a file and name that by pin_file"
+			}
 		}
-		return Config{}, configf("unknown setting: %s", strings.Join(met.Unused, ", "))
+		return Config{}, configf("unknown setting: %s%s", strings.Join(met.Unused, ", "), hint)
 	}
 	return config, nil
 }

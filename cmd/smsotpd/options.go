@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"smsotpd/modem"
 )
 
 // Config is the daemon's configuration. Its field tags are the one
@@ -24,11 +26,15 @@ type Config struct {
 	KeyFile string `koanf:"key_file" default:"/etc/smsotpd/master.key" help:"file with the master key (see: smsotpd keys init)"`
 	// Listen is where the HTTP API answers; port 0 picks a free one.
 	Listen string `koanf:"listen" default:"127.0.0.1:8080" help:"address of the HTTP API; port 0 picks a free one"`
-	// Modems are ports or globs, each optionally with a name of its own in
-	// front: "left=/dev/ttyUSB2". With none, messages wait and expire.
-	Modems []string `koanf:"modem" help:"serial port or glob of a modem, as PATH or NAME=PATH; may be given again"`
+	// Modems are ports, globs, remote ports or "auto" for those on USB, each
+	// optionally with a name of its own in front: "left=/dev/ttyUSB2",
+	// "tcp://10.0.0.7:4001". With none, messages wait and expire.
+	Modems []string `koanf:"modem" help:"port of a modem, as PATH or NAME=PATH: a serial port, a glob, tcp://HOST:PORT, rfc2217://HOST:PORT, or auto for those on USB; may be given again"`
 	// PINFile holds the SIM's PIN. It is tried once for each SIM.
 	PINFile string `koanf:"pin_file" help:"file with the PIN of the SIMs; tried once for each SIM, never the last try"`
+	// Trace are the modems whose traffic is written to trace-NAME.log in the
+	// state directory: "modem=left", or "modem=*" for all.
+	Trace []string `koanf:"trace" help:"write what passes between host and modem to trace-NAME.log in the state directory, without numbers, texts, codes and PINs: modem=NAME, or modem=* for all; may be given again"`
 	// AllowRegions are the ISO 3166 codes of the regions that codes may be
 	// sent to. None means that nothing is sent.
 	AllowRegions []string `koanf:"allow_region" help:"regions that codes may be sent to, such as FR,GB; none at first"`
@@ -56,6 +62,10 @@ type Config struct {
 	ResetClock bool `koanf:"-"`
 	// Services are the [service.NAME] tables, which only the file can hold.
 	Services map[string]ServiceConfig `koanf:"service"`
+	// SIMs are the [sim.NAME] tables, Profiles the [profile.NAME] ones, which
+	// only the file can hold.
+	SIMs     map[string]SIMConfig     `koanf:"sim"`
+	Profiles map[string]modem.Profile `koanf:"profile"`
 }
 
 // ServiceConfig is one [service.NAME] table. What it leaves out is as the
@@ -117,7 +127,7 @@ func addOptions(flags *pflag.FlagSet, names ...string) {
 		}
 		addOption(flags, name, field)
 	}
-	flags.String(configFlag, "", "TOML file with these settings and [service.NAME] tables")
+	flags.String(configFlag, "", "TOML file with these settings and [service.NAME], [sim.NAME] and [profile.NAME] tables")
 }
 
 func addOption(flags *pflag.FlagSet, name string, field reflect.StructField) {

@@ -41,7 +41,15 @@ The file that --config names is TOML. Its keys are the flags with underscores
 (state_dir, allow_region = ["FR"]); an unknown one is an error. Applications
 that share the gateway get tables of their own, [service.NAME], with these keys:
 brand, purposes, code_length, code_ttl, checks, cooldowns, resend ("same-code" or
-"new-code"), allow_weak_codes and alternative (another way than SMS is offered).`,
+"new-code"), allow_weak_codes and alternative (another way than SMS is offered).
+
+Single SIMs get tables [sim.NAME]: iccid or imsi say which one is meant, pin_file,
+smsc and number what holds for it. Modems that need it get [profile.NAME], whose
+keys are those of the driver's own (modem/profiles.toml): manufacturer, model and
+firmware say which modems are meant.
+
+Ports of other hosts are tcp://HOST:PORT as ser2net serves them, raw or telnet;
+rfc2217://HOST:PORT is refused where the server does not speak RFC 2217.`,
 		Example: `  smsotpd keys init --key-file /etc/smsotpd/master.key
   smsotpd serve --state-dir /var/lib/smsotpd --key-file /etc/smsotpd/master.key \
       --modem /dev/ttyUSB2 --allow-region FR,GB`,
@@ -54,7 +62,11 @@ brand, purposes, code_length, code_ttl, checks, cooldowns, resend ("same-code" o
 			case show:
 				_, err := p.stdout.Write(text)
 				return err
-			case check:
+			}
+			if err := config.checkHost(); err != nil {
+				return err
+			}
+			if check {
 				_, err := fmt.Fprintln(p.stdout, "the configuration is valid")
 				return err
 			}

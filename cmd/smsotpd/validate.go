@@ -43,9 +43,7 @@ func (c Config) validate() error {
 	if c.MaxStoreSize != 0 && c.MaxStoreSize < 16<<20 {
 		errs = append(errs, errors.New("max_store_size must be at least 16MiB, or 0 for no bound"))
 	}
-	for i, port := range c.Modems {
-		errs = append(errs, required(fmt.Sprintf("modem[%d]", i), port))
-	}
+	errs = append(errs, c.validateModems())
 	if err := (guard.Policy{AllowRegions: c.AllowRegions}).Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("allow_region: %w", err))
 	}
