@@ -189,3 +189,24 @@ func TestFits(t *testing.T) {
 		}
 	}
 }
+
+// FuzzProfiles: a file of profiles is read or refused, and what is read can be
+// used on any modem.
+func FuzzProfiles(f *testing.F) {
+	f.Add(string(builtinProfiles), "EC25")
+	f.Add("[profile.x]\nmodel = [\"*a?\"]\ncms = { 5-9 = \"sim\" }", "bac")
+	f.Fuzz(func(t *testing.T, text, model string) {
+		profiles, err := ParseProfiles([]byte(text))
+		if err != nil {
+			return
+		}
+		p := MatchProfile(profiles, Make{Manufacturer: model, Model: model, Firmware: model, USB: model})
+		for _, cmd := range append(p.Init, p.ResetCommand()) {
+			if !isCommand(cmd) {
+				t.Errorf("command %q", cmd)
+			}
+		}
+		p.CMS(512)
+		p.Role(2, 2)
+	})
+}
