@@ -20,6 +20,7 @@ type Line struct {
 	closed  chan struct{}
 	once    sync.Once
 	why     error // why it closed; readable once it is
+	owes    bool  // the answer to its last message may still come; as why
 }
 
 // restOrder is a caller's wish that a modem stay down for some time.
@@ -73,8 +74,6 @@ func (l *Line) Park(reason string, d time.Duration) {
 // What closes a line, beside errMute, errGone and errSuspect.
 var (
 	errParked = errors.New("modem: parked")
-	// errOwed: a message timed out, and its answer may still come.
-	errOwed = errors.New("modem: the answer to a message is still owed")
 	// errSick: the modem answers commands, but the network never answers its
 	// messages.
 	errSick = errors.New("modem: the network does not answer its messages")
@@ -111,6 +110,7 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	if sound && l.mend(ctx, &sub, r) {
 		r, sound = l.submit(ctx, sub)
 	}
+	l.owes = r.Cause == "timeout"
 	switch {
 	case l.sick(r):
 		l.close(errSick)
@@ -118,8 +118,6 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		l.worker.setState(Ready, "")
 	case r.Cause == "eof" || r.Cause == "write":
 		l.close(errGone)
-	case r.Cause == "timeout":
-		l.close(errOwed)
 	default:
 		l.close(errSuspect)
 	}

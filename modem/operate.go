@@ -56,9 +56,8 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 			return err
 		}
 		why = line.why
-		if errors.Is(why, errOwed) {
+		if line.owes {
 			w.owed, w.seenLate = time.Now().Add(w.pool.cfg.Timeouts.Owed), s.late.Load()
-			why = errSuspect
 		}
 		if ctx.Err() == nil {
 			w.log.Info("modem must be looked after", "reason", strings.TrimPrefix(why.Error(), "modem: "))
