@@ -66,7 +66,7 @@ func (e *ear) impression() string {
 		return "is silent"
 	case e.sentences > 0:
 		return "sends positions (NMEA): it is for GNSS, not for commands"
-	case e.odd*4 > e.heard:
+	case e.odd*16 > e.heard:
 		return "sends binary data: it is for diagnostics, or runs at another speed"
 	case e.echoed:
 		return "echoes what it is sent and answers nothing"

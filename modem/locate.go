@@ -72,19 +72,26 @@ func (w *worker) next(ctx context.Context) (candidate, bool) {
 	return candidate{}, false
 }
 
-// choose picks the first candidate that may be tried now.
+// choose picks the candidate to be tried now: the likeliest that was not tried
+// yet, or else the one whose last attempt is the longest ago.
 func (w *worker) choose(all []candidate) (candidate, bool) {
 	now := time.Now()
+	var best candidate
+	var last time.Time
 	for _, c := range all {
 		t, tried := w.tries[c.path]
-		tried = tried && t.id == c.id
-		if tried && now.Before(t.until) || w.ladder.waits(c.id, now) || w.pool.busy(w, c) {
+		if tried = tried && t.id == c.id; !tried {
+			t = attempt{}
+		}
+		if now.Before(t.until) || w.ladder.waits(c.id, now) || w.pool.busy(w, c) {
 			continue
 		}
-		c.first = len(all) > 1 && !w.met() && !tried
-		return c, true
+		if best.path == "" || t.until.Before(last) {
+			best, last = c, t.until
+			best.first = len(all) > 1 && !w.met() && !tried
+		}
 	}
-	return candidate{}, false
+	return best, best.path != ""
 }
 
 // met tells whether the worker has had a modem.

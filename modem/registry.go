@@ -98,7 +98,7 @@ func (r *registry) claim(w *worker, s sighting) (recognition, error) {
 		return recognition{}, err
 	}
 	b := r.likeliest(w, s)
-	if b == nil && !s.complete && (s.imei == "" || r.known(s.imei) > 0) || !s.complete && r.known(s.imei) > 1 {
+	if known := r.known(s.imei); !s.complete && (s.imei == "" || known > 1 || b == nil && known > 0) {
 		return recognition{}, nil
 	}
 	if s.away && (b == nil || b.owner != w) {
