@@ -1,0 +1,259 @@
+package modem_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"smsotpd/modem"
+	"smsotpd/modem/sim"
+)
+
+const samplePDU = "0006D60B911326880736F4111011719551401110117195714000"
+
+// TestCaseReports: reports and messages by whatever way the modem hands them
+// over.
+func TestCaseReports(t *testing.T) {
+	runRaw(t, []rawCase{
+		{
+			name: "39 +CDS in two lines",
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				b.line("raw")
+				m.say("\r\n+CDS: 25\r\n" + samplePDU + "\r\n")
+				sampleReport(t, b)
+			},
+		},
+		{
+			name: "40 +CDSI names the wrong memory",
+			adjust: func(m *rawModem) {
+				m.answers["AT+CNMI=*"] = errorRaw
+				m.answers["AT+CNMI=2,1,0,2,0"] = okRaw
+				m.answers["AT+CNMI?"] = "\r\n+CNMI: 2,1,0,2,0\r\n" + okRaw
+				m.answers["AT+CNMI=?"] = "\r\n+CNMI: (2),(1),(0),(2),(0)\r\n" + okRaw
+				m.answers["AT+CPMS=?"] = "\r\n+CPMS: (\"SM\",\"SR\"),(\"SM\",\"SR\"),(\"SM\",\"SR\")\r\n" + okRaw
+			},
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				b.line("raw")
+				m.mu.Lock()
+				m.answers["AT+CMGR=0"] = okRaw // of "SM"; "SR" is set by the command before
+				m.turns["AT+CMGR=0"] = []string{okRaw, "\r\n+CMGR: 0,,25\r\n" + samplePDU + "\r\n" + okRaw}
+				m.answers["AT+CNMI=2,1,0,1,0"] = okRaw
+				m.mu.Unlock()
+				m.say("\r\n+CDSI: \"SM\",0\r\n")
+				sampleReport(t, b)
+				if !slices.ContainsFunc(m.commands(), func(s string) bool { return strings.HasPrefix(s, `AT+CPMS="SR"`) }) {
+					t.Errorf("SR was not looked into: %q", m.commands())
+				}
+				b.until("<ds>=1", func() bool { return m.asked("AT+CNMI=2,1,0,1,0") })
+			},
+		},
+		{
+			name: "42 +CMTI without a place",
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				b.line("raw")
+				m.say("\r\n+CMTI: ,-1\r\n")
+				ready(t, b, m)
+				if slices.ContainsFunc(m.commands(), func(s string) bool { return strings.HasPrefix(s, "AT+CMGR=-") }) {
+					t.Error("a message was looked for at no place")
+				}
+			},
+		},
+		{
+			name: "43 <ds>=2 is refused",
+			adjust: func(m *rawModem) {
+				m.answers["AT+CNMI=2,1,0,2*"] = errorRaw
+				m.answers["AT+CNMI=2,2,0,2*"] = errorRaw
+				m.answers["AT+CNMI=?"] = "\r\n+CNMI: (0-3),(0-3),(0,2),(0,1),(0,1)\r\n" + okRaw
+			},
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				ready(t, b, m)
+				if !slices.ContainsFunc(m.commands(), func(s string) bool {
+					return strings.HasPrefix(s, "AT+CNMI=2,") && strings.HasPrefix(s[len("AT+CNMI=2,1"):], ",0,1")
+				}) {
+					t.Errorf("%q", m.commands())
+				}
+			},
+		},
+		{
+			name: "46 AT+CMGL hangs",
+			adjust: func(m *rawModem) {
+				m.answers["AT+CMGL*"] = ""
+				m.answers["AT+CPMS?"] = "\r\n+CPMS: \"SM\",1,20,\"SM\",1,20,\"SM\",1,20\r\n" + okRaw
+				m.turns["AT+CMGR=1"] = []string{"\r\n+CMGR: 0,,25\r\n" + samplePDU + "\r\n" + okRaw}
+			},
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				ready(t, b, m)
+				sampleReport(t, b)
+				b.until("deletion", func() bool { return m.asked("AT+CMGD=1") })
+			},
+		},
+		{
+			name: "47 a full memory",
+			adjust: func(m *rawModem) {
+				m.answers["AT+CPMS?"] = "\r\n+CPMS: \"SM\",20,20,\"SM\",20,20,\"SM\",20,20\r\n" + okRaw
+				m.answers["AT+CMGR=*"] = "\r\n+CMGR: 1,,25\r\n" + samplePDU + "\r\n" + okRaw
+			},
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				ready(t, b, m)
+				m.say("\r\n^SMMEMFULL: \"SM\"\r\n")
+				b.until("all places empty", func() bool {
+					deleted := 0
+					for _, command := range m.commands() {
+						if strings.HasPrefix(command, "AT+CMGD=") {
+							deleted++
+						}
+					}
+					return deleted >= 20
+				})
+			},
+		},
+	})
+}
+
+// TestCaseLife: modems that start, ask, forget and go.
+func TestCaseLife(t *testing.T) {
+	times := func(n int, s string) []string { return slices.Repeat([]string{s}, n) }
+	parked := func(t *testing.T, b *bench, m *rawModem) {
+		t.Helper()
+		b.until("parked", func() bool { return b.status("raw").State == modem.Parked })
+		if reason := b.status("raw").Reason; !strings.Contains(reason, "PUK") {
+			t.Errorf("reason %q", reason)
+		}
+		if slices.ContainsFunc(m.commands(), func(s string) bool { return strings.HasPrefix(s, "AT+CPIN=") }) {
+			t.Error("a PIN was entered")
+		}
+	}
+	runRaw(t, []rawCase{
+		{
+			name: "29 no service centre",
+			adjust: func(m *rawModem) {
+				m.accepted = func(n int, _ string) string {
+					if n == 0 {
+						return "\r\n+CMS ERROR: 330\r\n"
+					}
+					return "\r\n+CMGS: 7\r\n" + okRaw
+				}
+			},
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				b.line("raw")
+				m.mu.Lock()
+				m.answers["AT+CSCA?"] = okRaw
+				m.mu.Unlock()
+				if r := b.submit("raw", number, text); r.Class != modem.Accepted || r.MR != 7 {
+					t.Errorf("%+v", r)
+				}
+				if !slices.ContainsFunc(m.commands(), func(s string) bool { return strings.HasPrefix(s, `AT+CSCA="+33609001390"`) }) {
+					t.Errorf("%q", m.commands())
+				}
+			},
+		},
+		{
+			name:   "52 the SIM is busy",
+			adjust: func(m *rawModem) { m.turns["AT+CPIN?"] = times(5, "\r\n+CME ERROR: 14\r\n") },
+			check:  ready,
+		},
+		{
+			name: "52 busy behind AT+CFUN=1",
+			adjust: func(m *rawModem) {
+				on := m.answers["AT+CFUN?"]
+				m.answers["AT+CFUN?"] = "\r\n+CFUN: 4\r\n" + okRaw
+				m.hooks["AT+CFUN=1"] = func() { m.answers["AT+CFUN?"] = on }
+				m.turns["AT+CPIN?"] = times(2, "\r\n+CME ERROR: 515\r\n")
+			},
+			check: ready,
+		},
+		{name: "54 PUK", adjust: func(m *rawModem) { m.answers["AT+CPIN?"] = "\r\n+CPIN: SIM PUK\r\n" + okRaw }, check: parked},
+		{
+			name: "55 radio off",
+			adjust: func(m *rawModem) {
+				on := m.answers["AT+CFUN?"]
+				m.answers["AT+CFUN?"] = "\r\n+CFUN: 4\r\n" + okRaw
+				m.hooks["AT+CFUN=1"] = func() { m.answers["AT+CFUN?"] = on }
+			},
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				ready(t, b, m)
+				if !m.asked("AT+CFUN=1") {
+					t.Errorf("the radio was not turned on: %q", m.commands())
+				}
+			},
+		},
+		{name: "62 GCAP", adjust: func(m *rawModem) { m.answers["AT+GCAP"] = errorRaw; m.answers["ATZ"] = errorRaw }, check: ready},
+		{
+			name:   "63 the service centre is in the configuration",
+			config: modem.PoolConfig{Cards: []modem.Card{{Name: "one", IMSI: "208011234567890", SMSC: "+33609001399"}}},
+			adjust: func(m *rawModem) { m.answers["AT+CSCA?"] = okRaw },
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				ready(t, b, m)
+				if !slices.ContainsFunc(m.commands(), func(s string) bool { return strings.HasPrefix(s, `AT+CSCA="+33609001399"`) }) {
+					t.Errorf("%q", m.commands())
+				}
+			},
+		},
+	})
+}
+
+// TestCaseGone is case 57: what a port that vanishes leaves of a message.
+func TestCaseGone(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		fault sim.Fault
+		class modem.Class
+		sent  bool
+	}{
+		{"57 before Ctrl-Z", sim.Fault{On: sim.OnPrompt, Do: sim.Unplug, Back: 50 * time.Millisecond, Count: 1}, modem.Temporary, false},
+		{"57 behind Ctrl-Z", sim.Fault{On: sim.OnPayload, Do: sim.Unplug, Back: 50 * time.Millisecond, Count: 1}, modem.Ambiguous, true},
+		{"57 behind acceptance", sim.Fault{On: sim.OnAccepted, Do: sim.Unplug, Back: 50 * time.Millisecond, Count: 1}, modem.Ambiguous, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := start(t, at0(), modems(1), modem.PoolConfig{})
+			b.line("modem0")
+			b.fault(0, c.fault)
+			if r := b.submit("modem0", number, text); r.Class != c.class || r.Committed != c.sent || r.Cause != "eof" && r.Cause != "write" {
+				t.Errorf("%+v", r)
+			}
+			if r := b.submit("modem0", number, text); r.Class != modem.Accepted {
+				t.Errorf("after its return: %+v", r)
+			}
+			b.unviolated()
+		})
+	}
+}
+
+// TestCaseReplug is case 58: modems come back under each other's names and are
+// known by their IMEI.
+func TestCaseReplug(t *testing.T) {
+	b := start(t, at0(), modems(2), modem.PoolConfig{Ports: []string{"left=DIR/modem0", "right=DIR/modem1"}})
+	left, right := b.line("left").IMEI(), b.line("right").IMEI()
+	m := b.net.Modems()
+	m[0].Unplug()
+	m[1].Unplug()
+	for i := range 2 {
+		if err := m[i].Plug(b.path(1 - i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.until("both at each other's ports", func() bool {
+		return b.status("left").Port == b.path(1) && b.status("right").Port == b.path(0) &&
+			b.status("left").State == modem.Ready && b.status("right").State == modem.Ready
+	})
+	if b.line("left").IMEI() != left || b.line("right").IMEI() != right {
+		t.Error("the names are another modem's")
+	}
+}
+
+// TestCaseBlocked is case 59: a modem that takes no octets holds up itself
+// alone, and Run still ends.
+func TestCaseBlocked(t *testing.T) {
+	b := start(t, at0(), modems(2), modem.PoolConfig{})
+	b.line("modem0")
+	b.fault(0, sim.Fault{On: sim.OnCMGS, Do: sim.BlockWrites})
+	blocked := make(chan modem.Result)
+	go func() { blocked <- b.submit("modem0", number, text) }()
+	if r := b.submit("modem1", number, text); r.Class != modem.Accepted {
+		t.Errorf("the other modem: %+v", r)
+	}
+	if r := <-blocked; r.Class == modem.Accepted {
+		t.Errorf("%+v", r)
+	}
+}
