@@ -108,7 +108,7 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 	t := &transition{worker: w, landed: landed, take: e}
 	if e != nil {
 		t.ahead = w.index.choose(w.line)
-	} else { // the modem has nothing to do that this could hold up
+	} else if landed.result.Class == modem.Accepted { // nobody waits for this
 		ctx = storage.WithPatience(ctx)
 	}
 	err := w.o.Store.Update(ctx, t.run)
