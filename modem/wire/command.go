@@ -63,6 +63,15 @@ func newCommand(text string, twoStep bool) command {
 	return c
 }
 
+// ofMessages tells the commands of 27.005, which +CMS ERROR can answer.
+func (c *command) ofMessages() bool {
+	switch c.id {
+	case "+CNMI", "+CNMA", "+CPMS", "+CSMS", "+CSCA", "+CSMP", "+CSCB", "+CSDH", "+CSAS", "+CRES":
+		return true
+	}
+	return strings.HasPrefix(c.id, "+CMG") || c.id == "+CMSS" || c.id == "+CMMS"
+}
+
 // Write takes what the engine writes: a command line (ended by CR LF, or by CR
 // alone if it is a two-step command), a payload with Ctrl-Z, or ESC.
 func (w *Wire) Write(b []byte) (int, error) {
@@ -127,6 +136,7 @@ func (w *Wire) writeCommand(b []byte) error {
 	}
 	w.cmd = newCommand(text, !bytes.HasSuffix(b, []byte("\n")))
 	w.flight = Flight{Began: time.Now()}
+	w.owed = w.owed && !w.cmd.twoStep
 	if w.cmd.twoStep {
 		w.patience.set(w.opts.PromptTimeout)
 	} else {
@@ -232,6 +242,7 @@ func (w *Wire) settle(cause Cause) {
 	} else if cause == Answered {
 		w.unechoed++
 	}
+	w.owed = w.owed || cause == Timeout && w.cmd.phase == committed
 	w.cmd.phase = idle
 	w.patience.stop()
 }

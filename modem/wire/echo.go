@@ -29,7 +29,7 @@ func (e *echo) cut(line []byte) (behind []byte, ok bool) {
 		n++
 	}
 	switch {
-	case e.at > 0 && len(line) > 1 && strings.HasSuffix(e.text, string(line)):
+	case n == 0 && e.at > 0 && len(line) > 1 && strings.HasSuffix(e.text, string(line)):
 		e.at = len(e.text) // the last piece, even if what was before it was not told apart
 		return nil, true
 	case n == 0:

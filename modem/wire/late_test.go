@@ -22,6 +22,7 @@ func TestLateAnswerIsHandedOver(t *testing.T) {
 		{"refusal while idle", "\r\n+CMS ERROR:38\r\n", false, []string{"+CMS ERROR: 38"}},
 		{"bare error while idle", "\r\nERROR\r\n", false, nil},
 		{"report while idle", "+CDS: 4\r\n0011223344\r\n", false, nil},
+		{"refusal meanwhile", "+CMS ERROR: 38\r\n+CSQ: 7,0\r\nOK\r\n", true, []string{"+CMS ERROR: 38"}},
 		{"reference meanwhile", "+CMGS: 41\r\n\r\nOK\r\n+CSQ: 7,0\r\nOK\r\n", true, []string{"+CMGS: 41"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

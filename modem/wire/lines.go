@@ -135,7 +135,7 @@ func (w *Wire) salvage(line []byte) {
 func (w *Wire) final(final []byte) {
 	c := &w.cmd
 	switch ok := string(final) == "OK"; {
-	case c.phase == idle && bytes.HasPrefix(final, []byte("+CMS")):
+	case bytes.HasPrefix(final, []byte("+CMS")) && (c.phase == idle || w.owed && c.phase == answering && !c.ofMessages()):
 		w.late(final)
 	case c.phase == idle:
 		w.strayed()

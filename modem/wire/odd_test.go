@@ -106,6 +106,8 @@ func TestMessagesInOneAnother(t *testing.T) {
 		{"never whole", "+CSQ", "+CDS: 4\r\n+CSQ: 7,0\r\nOK\r\n", []string{"+CSQ: 7,0"}, nil, []string{"+CDS: 4"}, 0},
 		{"many never whole", "+CSQ", strings.Repeat("+CDS: 4\r\n", 6) + a + "\r\n+CSQ: 7,0\r\nOK\r\n", []string{"+CSQ: 7,0"}, nil, []string{"+CDS: 4", "+CDS: 4", "+CDS: 4|" + a, "+CDS: 4", "+CDS: 4", "+CDS: 4"}, 0},
 		{"word before the PDU", "+CMGR=1", "+CMGR: 1,,4\r\nBattery low\r\n" + a + "\r\nOK\r\n", []string{"+CMGR: 1,,4", a}, nil, []string{"Battery low"}, 0},
+		{"spoilt", "+CSQ", "+CDS: 25\r\n0006D60B9113268807?6F4111011719551401110117195714\r\n+CSQ: 7,0\r\nOK\r\n", []string{"+CSQ: 7,0"}, nil, []string{"+CDS: 25|0006D60B9113268807?6F4111011719551401110117195714"}, 0},
+		{"spoilt in an answer", "+CMGR=1", "+CMGR: 1,,25\r\n0006D60B9113268807?6F41110117195514\r\nOK\r\n", []string{"+CMGR: 1,,25", "0006D60B9113268807?6F41110117195514"}, nil, nil, 0},
 		{"text of an answer", "+CMGR=1", "+CMGR: \"REC READ\",\"+336\",,\"25/11/23,16:00:00+00\"\r\nHello there\r\nOK\r\n", []string{`+CMGR: "REC READ","+336",,"25/11/23,16:00:00+00"`, "Hello there"}, nil, nil, 0},
 	} {
 		c.check(t)

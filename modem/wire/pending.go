@@ -72,20 +72,26 @@ func splitLast(s string) (before int, last string) {
 	return before, strings.Trim(s[begin:], " ")
 }
 
-// fits tells how well line, in hex, is m's second line: 3 if it is as long as
-// the header says, 2 if it is without a service centre, as some modems print
-// it, 1 if it could be a PDU, 0 if it is none.
+// fits tells how well line is m's second line: 3 if it is as long as the header
+// says, 2 if it is without a service centre, as some modems print it, 1 if it
+// could be a PDU, or once was one, 0 if it is none.
 func (m *message) fits(line []byte) int {
-	if len(line) < 4 || len(line)%2 != 0 || !isHex(line) {
-		return 0
+	foreign := 0
+	for _, c := range line {
+		if !isHexDigit(c) {
+			foreign++
+		}
 	}
-	smsc, _ := strconv.ParseUint(string(line[:2]), 16, 8)
-	switch {
-	case len(line)/2 == 1+int(smsc)+m.octets:
-		return 3
-	case len(line)/2 == m.octets:
-		return 2
-	case len(line) > 20:
+	if foreign == 0 && len(line)%2 == 0 && len(line) >= 4 {
+		smsc, _ := strconv.ParseUint(string(line[:2]), 16, 8)
+		switch len(line) / 2 {
+		case 1 + int(smsc) + m.octets:
+			return 3
+		case m.octets:
+			return 2
+		}
+	}
+	if len(line) > 20 && foreign <= 2 {
 		return 1
 	}
 	return 0

@@ -169,6 +169,7 @@ type Wire struct {
 	echoOn            bool // the last command was echoed
 	// unechoed counts the commands in a row that were answered and not echoed.
 	unechoed int
+	owed     bool      // a payload's command timed out: its answer may still come
 	strayAt  time.Time // when something last came that nobody waited for
 	heardAt  time.Time // when the newest octet behind the last line came
 
@@ -358,6 +359,7 @@ func (w *Wire) sign(s Sign) {
 
 // late reports an answer that came too late for its command.
 func (w *Wire) late(line []byte) {
+	w.owed = false
 	w.strayed()
 	if w.opts.OnLate != nil {
 		w.opts.OnLate(string(line))
