@@ -56,6 +56,8 @@ published, and kinds with one odd behaviour each:
 	flags.StringVar(&config.ScriptPath, "script", "", "TOML file of faults")
 	flags.StringVar(&air, "air", "", "time that a message is in the air: 3s, or the median and 95th percentile of what is drawn: 3s/8s (the default)")
 	flags.StringVar(&report, "report", "", "time until the delivery report, likewise")
+	flags.BoolVar(&config.NoEnhancedValidity, "no-enhanced-validity", false, "the network refuses the enhanced validity format")
+	flags.BoolVar(&config.NoReplace, "no-replace", false, "the network refuses replace-type messages")
 	flags.Uint64Var(&config.Seed, "seed", 0, "makes what is drawn repeatable")
 	return cmd
 }

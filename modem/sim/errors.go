@@ -18,6 +18,13 @@ const (
 	cmeProcessing        = 515
 )
 
+// TP-Failure-Causes of a service centre, TS 23.040 9.2.3.22, which +CMS ERROR
+// passes on.
+const (
+	fcsProtocol       = 0x8f // unspecified TP-PID error
+	fcsValidityFormat = 0xc6 // TP-VPF not supported
+)
+
 // +CMS ERROR codes, TS 27.005 3.2.5.
 const (
 	cmsNotAllowed     = 302

@@ -135,8 +135,8 @@ const (
 	// StoreReport is put into a memory, whatever <ds> says, and announced as
 	// at <text>, like ,-1; without it, not at all.
 	StoreReport Action = "store-report"
-	// ShuffleReports keeps reports back until <size> wait, and then sends
-	// them in random order.
+	// ShuffleReports keeps reports back until <size> wait, or two minutes
+	// have passed, and then sends them in random order.
 	ShuffleReports Action = "shuffle-reports"
 )
 
@@ -168,6 +168,18 @@ type Fault struct {
 	Shift time.Duration
 	// Size counts bytes or reports.
 	Size int
+}
+
+// actions are all there are.
+func actions() []Action {
+	return []Action{
+		ReplyError, ReplyCMS, ReplyCME, ReplyText, BareOK, LateReference, Mute, Slow, Hang,
+		NoPrompt, LatePrompt, SecondPrompt, PromptNoLF, PromptNoSpace,
+		Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, RemoveSIM, SplitBytes, BlockWrites,
+		URC, URCInEcho, URCInAnswer, Noise, NULFlood, NMEA,
+		DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, NationalReport, ShiftReport, TextReport, StoreReport,
+		ShuffleReports,
+	}
 }
 
 // points at which an action may strike.

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"errors"
-	"math/rand/v2"
 	"os"
 	"time"
 )
@@ -110,7 +109,7 @@ func (m *Modem) repeat(f Fault, since time.Time) {
 		m.output = append(m.output, make([]byte, f.Size)...)
 	case Noise:
 		for range f.Size {
-			m.output = append(m.output, byte(rand.IntN(256)))
+			m.output = append(m.output, byte(m.network.intN(256)))
 		}
 	}
 	if f.Interval > 0 && (f.For == 0 || time.Since(since)+f.Interval <= f.For) {
@@ -155,11 +154,27 @@ func (m *Modem) plan(msg Message) plan {
 // them in random order.
 func (m *Modem) shuffled(in incoming, batch int) []incoming {
 	m.shuffle = append(m.shuffle, in)
+	if len(m.shuffle) == 1 {
+		const most = 2 * time.Minute
+		m.later(most, func() {
+			if len(m.shuffle) > 0 && m.shuffle[0].report == in.report {
+				m.waiting = append(m.waiting, m.shuffledNow()...)
+				m.pump()
+			}
+		})
+	}
 	if len(m.shuffle) < batch {
 		return nil
 	}
-	batchOf := m.shuffle
+	return m.shuffledNow()
+}
+
+func (m *Modem) shuffledNow() []incoming {
+	batch := m.shuffle
 	m.shuffle = nil
-	rand.Shuffle(len(batchOf), func(i, j int) { batchOf[i], batchOf[j] = batchOf[j], batchOf[i] })
-	return batchOf
+	for i := range batch {
+		j := m.network.intN(i + 1)
+		batch[i], batch[j] = batch[j], batch[i]
+	}
+	return batch
 }

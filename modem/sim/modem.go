@@ -97,6 +97,7 @@ type Modem struct {
 	searching    bool // not registered whatever registration says
 	registration [len(domains)]int
 	mr           byte
+	linkUsed     time.Time // when the last message had its result
 
 	waiting   []incoming // what the service centre could not hand over yet
 	shuffle   []incoming

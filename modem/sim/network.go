@@ -17,6 +17,13 @@ type NetworkConfig struct {
 	// Report is how long after that the handset has the message and a
 	// delivery report is on its way; default log-normal, 400 ms and 2 s.
 	Report Delay
+	// Setup is the part of the air time that a message saves whose modem keeps
+	// its link from the one before (AT+CMMS), which it does for LinkHeld after
+	// a result; default none, and 3 s.
+	Setup, LinkHeld time.Duration
+	// NoEnhancedValidity and NoReplace: the service centre refuses messages
+	// with TP-VPF enhanced (cause 198), or with a replace-type TP-PID (143).
+	NoEnhancedValidity, NoReplace bool
 	// Seed makes the drawn times repeatable.
 	Seed uint64
 	// Keep is how many messages Messages remembers, and how many handsets
@@ -107,6 +114,9 @@ type Network struct {
 func NewNetwork(config NetworkConfig) *Network {
 	config.Air = config.Air.or(LogNormal(3*time.Second, 8*time.Second))
 	config.Report = config.Report.or(LogNormal(400*time.Millisecond, 2*time.Second))
+	if config.LinkHeld == 0 {
+		config.LinkHeld = 3 * time.Second
+	}
 	if config.Keep == 0 {
 		config.Keep = 10_000
 	}
@@ -157,6 +167,26 @@ func (n *Network) airTime() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.config.Air.draw(n.random)
+}
+
+// refuses is the cause for which the service centre does not take a message
+// (TS 24.011 8.2.5.4, TS 23.040 9.2.3.22), -1 if it takes it.
+func (n *Network) refuses(msg Message) int {
+	switch {
+	case n.config.NoEnhancedValidity && msg.VPFormat == VPEnhanced:
+		return fcsValidityFormat
+	case n.config.NoReplace && msg.PID >= 0x41 && msg.PID <= 0x47:
+		return fcsProtocol
+	default:
+		return -1
+	}
+}
+
+// intN draws from 0 to below n.
+func (n *Network) intN(below int) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.random.IntN(below)
 }
 
 // plan is what the service centre will make of one message.

@@ -34,9 +34,11 @@ type Config struct {
 	ScriptPath string
 	// PIN locks every SIM; default none.
 	PIN string
-	// Air, Report and Seed are those of NetworkConfig.
-	Air, Report Delay
-	Seed        uint64
+	// Air, Report, Seed, NoEnhancedValidity and NoReplace are those of
+	// NetworkConfig.
+	Air, Report                   Delay
+	Seed                          uint64
+	NoEnhancedValidity, NoReplace bool
 	// Stdin takes commands while the simulator runs; nil for none. A Read of
 	// it that is under way when Run ends is not waited for.
 	Stdin io.Reader
@@ -65,6 +67,7 @@ func Run(ctx context.Context, config Config) error {
 	defer out.close()
 	network := NetworkConfig{
 		Air: config.Air, Report: config.Report, Seed: config.Seed, Logger: config.Logger,
+		NoEnhancedValidity: config.NoEnhancedValidity, NoReplace: config.NoReplace,
 		OnDeliver:   func(m Message) { out.print(Bubble(m)) },
 		OnViolation: func(v Violation) { out.print(fmt.Sprintf("modem %d: %s\n", v.Modem, v.Kind)) },
 	}

@@ -126,13 +126,33 @@ func (m *Modem) submit(s *sending) {
 	}
 	m.proceed(st, func() {
 		if !st.answered(m) {
-			m.after(m.network.airTime(), func() { m.taken(msg) })
+			m.after(m.airTime(), func() { m.taken(msg) })
 		}
 	})
 }
 
+// airTime is how long the message will be in the air: less by its setup if the
+// link of the one before is still there, TS 27.005 3.5.6.
+func (m *Modem) airTime() time.Duration {
+	air := m.network.airTime()
+	const once = 1
+	held := m.cmms != 0 && time.Since(m.linkUsed) < m.network.config.LinkHeld
+	if m.cmms == once && !held && !m.linkUsed.IsZero() {
+		m.cmms = 0 // it was kept once, and is gone
+	}
+	if held {
+		return max(0, air-m.network.config.Setup)
+	}
+	return air
+}
+
 // taken is the moment at which the network has the message.
 func (m *Modem) taken(msg Message) {
+	m.linkUsed = time.Now()
+	if cause := m.network.refuses(msg); cause >= 0 {
+		m.finish(m.cmsFinal(cause))
+		return
+	}
 	msg.MR = m.reference() // a modem counts for itself, whatever the PDU says
 	p := m.plan(msg)
 	m.network.accept(&msg, p)

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -259,5 +260,54 @@ func TestReplaceType(t *testing.T) {
 	}
 	if latest, ok := h.Latest(); texts != "bcde" || !ok || latest.Text != "e" {
 		t.Errorf("on the phone: %s", texts)
+	}
+}
+
+// TestLink: AT+CMMS keeps the link open for a while, and 1 only until it was
+// not used in time.
+func TestLink(t *testing.T) {
+	nc := NetworkConfig{Air: Fixed(4 * time.Second), Report: Fixed(0), Setup: 3 * time.Second, LinkHeld: 2 * time.Second}
+	silent := Fault{On: OnReport, Do: DropReport}
+	for mode, want := range map[string]string{"0": "4s 4s 4s 4s 0", "1": "4s 1s 4s 4s 0", "2": "4s 1s 4s 1s 2"} {
+		virtual(t, nc, ModemConfig{Faults: []Fault{silent}}, func(t *testing.T, _ *Modem, c *client) {
+			c.prepare()
+			c.want("AT+CMMS="+mode, "OK")
+			var took []string
+			for _, pause := range []time.Duration{0, time.Second, 5 * time.Second, time.Second} {
+				c.rest(pause)
+				began := time.Now()
+				c.submit()
+				took = append(took, time.Since(began).String())
+			}
+			got := strings.Join(took, " ") + " " + strings.TrimPrefix(c.do("AT+CMMS?")[0], "+CMMS: ")
+			if got != want {
+				t.Errorf("AT+CMMS=%s: %s, want %s", mode, got, want)
+			}
+		})
+	}
+}
+
+// TestRefusedByNetwork: what a service centre may not take.
+func TestRefusedByNetwork(t *testing.T) {
+	for _, c := range []struct {
+		name, pdu string
+		nc        NetworkConfig
+		want      string
+	}{
+		{"enhanced", "00090002812100000278000000000000", NetworkConfig{NoEnhancedValidity: true}, "+CMS ERROR: 198"},
+		{"enhanced, taken", "00090002812100000278000000000000", NetworkConfig{NoReplace: true}, "+CMGS: 0"},
+		{"replace", "000100028121410000", NetworkConfig{NoReplace: true}, "+CMS ERROR: 143"},
+		{"replace, taken", "000100028121410000", NetworkConfig{NoEnhancedValidity: true}, "+CMGS: 0"},
+	} {
+		c.nc.Air = Fixed(0)
+		virtual(t, c.nc, ModemConfig{}, func(t *testing.T, m *Modem, cl *client) {
+			cl.prepare()
+			cl.write(fmt.Sprintf("AT+CMGS=%d\r", len(c.pdu)/2-1))
+			cl.until(time.Second, "> ")
+			cl.write(c.pdu + "\x1a")
+			if got := cl.lines()[0]; got != c.want || (m.network.Total() == 1) != strings.HasPrefix(c.want, "+CMGS") {
+				t.Errorf("%s: %s, %d taken", c.name, got, m.network.Total())
+			}
+		})
 	}
 }
