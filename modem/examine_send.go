@@ -104,7 +104,7 @@ type loopback struct {
 	mu      sync.Mutex
 	inbound map[string]time.Time // texts of ours, and when they came
 	reports []Report
-	foreign int
+	foreign map[string]bool // what is not ours; it is offered again and again
 }
 
 // RunLoopback sends LoopbackMessages short messages from one SIM to another
@@ -117,7 +117,7 @@ func RunLoopback(ctx context.Context, cfg LoopbackConfig) (Loopback, error) {
 	if cfg.Arrive == 0 {
 		cfg.Arrive = 90 * time.Second
 	}
-	l := &loopback{cfg: cfg, token: rand.Text()[:10], fresh: make(chan struct{}, 1), inbound: make(map[string]time.Time)}
+	l := &loopback{cfg: cfg, token: rand.Text()[:10], fresh: make(chan struct{}, 1), inbound: make(map[string]time.Time), foreign: make(map[string]bool)}
 	pool, err := NewPool(PoolConfig{
 		Ports: []string{"from=" + cfg.From, "to=" + cfg.To}, Opener: cfg.Opener, Cards: cfg.Cards,
 		Profiles: cfg.Profiles, Timeouts: cfg.Timeouts, Logger: slog.New(slog.DiscardHandler),
@@ -177,7 +177,7 @@ func (l *loopback) received(m Inbound) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !strings.Contains(m.Text, l.token) {
-		l.foreign++
+		l.foreign[string(m.PDU)] = true
 		return errNotOurs
 	}
 	if _, twice := l.inbound[m.Text]; !twice {
@@ -192,7 +192,7 @@ func (l *loopback) reported(r Report) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if lastDigits(r.Recipient) != lastDigits(l.cfg.Number) {
-		l.foreign++
+		l.foreign[fmt.Sprint(r.MR, r.SCTS, r.Status)] = true
 		return errNotOurs
 	}
 	l.reports = append(l.reports, r)
@@ -305,7 +305,7 @@ func (l *loopback) await(ctx context.Context, out *Loopback, first Result) {
 func (l *loopback) look(out *Loopback, first Result) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	out.Foreign = l.foreign
+	out.Foreign = len(l.foreign)
 	for text, at := range l.inbound {
 		if strings.HasPrefix(text, "smsotpd test ") {
 			out.Received, out.ReceivedAfter = Proven, max(0, at.Sub(first.Ended))

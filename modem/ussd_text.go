@@ -180,7 +180,8 @@ func (s ussdSaid) decode(packed bool, charset string) string {
 	}
 	text := plainText(s.text)
 	switch {
-	case alphabet == ussdUCS2 && len(octets)%2 == 0:
+	case alphabet == ussdUCS2 && len(octets)%2 != 0:
+	case alphabet == ussdUCS2:
 		text = decodeUCS2(octets)
 		if marked {
 			_, size := utf8.DecodeRuneInString(text)
@@ -271,15 +272,18 @@ func looksUCS2(octets []byte) bool {
 }
 
 // sensible tells a text that somebody may have written from one that comes of
-// reading octets in the wrong way: nearly all letters, digits, blanks and
-// common punctuation.
+// reading octets in the wrong way: mostly letters, digits and blanks, and
+// nearly all else common punctuation.
 func sensible(text string) bool {
-	good, all := 0, 0
+	words, marks, all := 0, 0, 0
 	for _, r := range text {
 		all++
-		if unicode.IsLetter(r) && r < 0x250 || unicode.IsDigit(r) || strings.ContainsRune(" \n\r.,:;!?'\"()/%+-*#=€$£@&<>_", r) {
-			good++
+		switch {
+		case unicode.IsLetter(r) && r < 0x250, unicode.IsDigit(r), r == ' ', r == '\n', r == '\r':
+			words++
+		case strings.ContainsRune(".,:;!?'\"()/%+-*#=€$£@&<>_", r):
+			marks++
 		}
 	}
-	return all > 0 && 10*good >= 9*all
+	return all > 0 && 10*(words+marks) >= 9*all && 10*words >= 6*all
 }
