@@ -85,13 +85,14 @@ func TestLateAnswerIsTold(t *testing.T) {
 func TestMended(t *testing.T) {
 	for _, c := range []struct {
 		code  int
-		class modem.Class
+		class modem.Class // if it is refused once
 		twice modem.Class // if it is refused again
 		vp    bool
 	}{
 		{198, modem.Accepted, modem.Ours, false},
 		{199, modem.Accepted, modem.Ours, false},
 		{330, modem.Accepted, modem.SIM, true},
+		{322, modem.SIM, modem.SIM, true}, // nothing is there to be deleted
 	} {
 		for times, want := range map[int]modem.Class{1: c.class, 2: c.twice} {
 			inVirtualTime(t, []sim.ModemConfig{{Faults: []sim.Fault{

@@ -166,6 +166,8 @@ func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
 	switch r.CMS {
 	case 198, 199: // the service centre takes no TP-VP, or not in this format
 		sub.withoutVP = true
+	case 320, 322: // some modems keep a copy of what they send
+		err = l.session.purge(ctx)
 	case 330:
 		err = l.session.restoreServiceCentre(ctx)
 	default:

@@ -54,11 +54,14 @@ func TestBlame(t *testing.T) {
 		}},
 		{"barred", []step{{1, cms(8, s), s, time.Minute}, {1, cms(10, s), s, 2 * time.Minute}}},
 		{"the modem's own trouble", []step{
-			{1, cms(310, s), s, time.Second}, {1, cms(310, s), s, 2 * time.Second}, {1, ok, modem.Accepted, 0},
+			{1, cms(310, s), s, time.Second},
+			{1, cms(310, s), s, 2 * time.Second},
+			{1, ok, modem.Accepted, 0},
 			{1, cms(322, s), s, time.Second},
 		}},
 		{"before Ctrl-Z a number proves nothing", []step{
-			{1, modem.Result{Class: p, CMS: 38, CME: -1}, p, 0}, {2, modem.Result{Class: p, CMS: 38, CME: -1}, p, 0},
+			{1, modem.Result{Class: p, CMS: 38, CME: -1}, p, 0},
+			{2, modem.Result{Class: p, CMS: 38, CME: -1}, p, 0},
 			{3, modem.Result{Class: p, CMS: 38, CME: -1}, p, 0},
 		}},
 	} {
