@@ -23,6 +23,8 @@ func TestE2E(t *testing.T) {
 		{"Hangs", e2eHangs},
 		{"SwappedPorts", e2eSwappedPorts},
 		{"Frozen", e2eFrozen},
+		{"Ser2netRaw", e2eSer2netRaw},
+		{"Ser2netTelnet", e2eSer2netTelnet},
 		{"DoubtEndsByCode", e2eDoubtEndsByCode},
 		{"Unplugged", e2eUnplugged},
 		{"AllModemsDie", e2eAllModemsDie},
