@@ -111,6 +111,9 @@ func (m *Modem) simRefuses(c command) (outcome, bool) {
 	case "READY":
 		return outcome{}, false
 	case "SIM PIN":
+		if c.name == "+CCID" || c.name == "+ICCID" {
+			return outcome{}, false // no PIN guards EF_ICCID, TS 102 221 13.2
+		}
 		if final := m.config.Profile.PINRequired; final != "" {
 			return outcome{final: final}, true
 		}
