@@ -36,6 +36,7 @@ func FuzzWire(f *testing.F) {
 		f.Add([]byte("+CUSD: 1,\"a\r\n> b\r\nOK\",15\r\nAT+C^RSSI:1\r\nSQ\r+CREG: 1\r+CREG: 0,1\rERROR\r"), uint8(state))
 	}
 	f.Add([]byte("AT+CMGS=18\r> "), uint8(1))
+	f.Add([]byte("+CUSD\"\n+CUSD\"0\n"), uint8(1)) // one text without end in another
 	f.Add([]byte("+CMS ERROR\r\nRDY\r\n+CFUN: 1\r\n"), uint8(2))
 	f.Add([]byte("+CMT: \"\",,\"\"\r\nOK\r\n$GPGGA,,\r\n\xff\xfe>"), uint8(1))
 	f.Fuzz(func(t *testing.T, octets []byte, state uint8) {
@@ -54,8 +55,8 @@ func FuzzWire(f *testing.F) {
 		for piece := range slices.Chunk(octets, 7) {
 			w.feed(piece)
 		}
-		if len(w.pile) > maxPending || len(w.held) > maxHeld || w.quote.octets > maxQuoted+maxLine || len(w.partial) > maxLine {
-			t.Errorf("%d messages, %d lines and %d octets wait", len(w.pile), len(w.held), w.quote.octets)
+		if len(w.pile) > maxPending || len(w.held) > maxHeld || len(w.quote.text) > maxQuoted+maxLine || len(w.partial) > maxLine {
+			t.Errorf("%d messages, %d lines and %d octets wait", len(w.pile), len(w.held), len(w.quote.text))
 		}
 		w.flushPending()
 		if w.quote.open || len(w.held) > 0 && w.cmd.phase == idle {
@@ -91,7 +92,7 @@ func checkOut(t *testing.T, w *Wire, command string) {
 }
 
 func BenchmarkLine(b *testing.B) {
-	for _, line := range []string{"+CSQ: 28,99", "^RSSI:26", "AT+CSQ"} {
+	for _, line := range []string{"+CSQ: 28,99", "^RSSI:26", "AT+CSQ", "+CDS: 4\r\n0011223344", "+CUSD: 1,\"a", "Battery low"} {
 		b.Run(line, func(b *testing.B) {
 			w := newWire(&sink{}, Options{OnURC: func(URC) {}})
 			raw := fmt.Appendf(nil, "\r\n%s\r\n", line)

@@ -34,22 +34,26 @@ func finalResult(line []byte) []byte {
 // NOT SUPPORT, TOO MANY PARAMETERS or Invalid command: something about a
 // command, an operation or parameters that is said not to be right.
 func isRefusal(line []byte) bool {
-	if len(line) > 40 || !isWords(line) {
+	if len(line) < 8 || len(line) > 40 || !isWords(line) {
 		return false
 	}
-	words := bytes.Fields(bytes.ToUpper(line))
-	subject, verdict := false, false
-	for _, word := range words {
-		switch string(word) {
+	n, subject, verdict, permit := 0, false, false, false
+	var upper [16]byte
+	for word := range bytes.FieldsSeq(line) {
+		n++
+		for i, c := range word[:min(len(word), len(upper))] {
+			upper[i] = c &^ 0x20
+		}
+		switch string(upper[:min(len(word), len(upper))]) {
 		case "COMMAND", "CMD", "OPERATION", "PARAMETER", "PARAMETERS", "PARAM", "SYNTAX":
 			subject = true
 		case "NOT", "INVALID", "UNKNOWN", "UNSUPPORTED", "UNRECOGNIZED", "UNDEFINED", "BAD", "WRONG", "TOO", "MISSING", "ILLEGAL":
 			verdict = true
 		case "SUPPORT", "SUPPORTED", "IMPLEMENTED", "ALLOWED":
-			subject = subject || len(words) == 2
+			permit = true
 		}
 	}
-	return subject && verdict
+	return verdict && (subject || permit && n == 2)
 }
 
 func isWords(line []byte) bool {

@@ -174,7 +174,7 @@ func (w *Wire) unsolicited(line []byte) {
 		w.late(line)
 	}
 	urc := URC{Line: string(line), Received: time.Now()}
-	if opensQuote(line) {
+	if opensQuote(line) && !w.replaying {
 		w.beginQuote(urc)
 		return
 	}

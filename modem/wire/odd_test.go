@@ -59,6 +59,7 @@ func TestQuotedText(t *testing.T) {
 		{"state", "+CUSD?", "+CUSD: 0\r\nOK\r\n", []string{"+CUSD: 0"}, nil, nil, 0},
 		{"without end", "+CSQ", "+CUSD: 1,\"Menu\r\n+CSQ: 7,0\r\nOK\r\n", []string{"+CSQ: 7,0"}, nil, []string{"+CUSD: 1,\"Menu"}, quietFinal},
 		{"endless", "+CSQ", "+CUSD: 1,\"Menu" + long + "\r\n+CSQ: 7,0\r\nOK\r\n", []string{"+CSQ: 7,0"}, nil, append([]string{"+CUSD: 1,\"Menu"}, slices.Repeat([]string{"abc"}, maxQuotedLines+5)...), 0},
+		{"endless beginnings", "+CSQ", strings.Repeat("+CUSD: 1,\"a\r\n", maxQuotedLines+2) + "+CSQ: 7,0\r\nOK\r\n", []string{"+CSQ: 7,0"}, nil, slices.Repeat([]string{"+CUSD: 1,\"a"}, maxQuotedLines+2), 0},
 	} {
 		c.check(t)
 	}

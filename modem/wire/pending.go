@@ -184,10 +184,10 @@ func (w *Wire) takeText(line []byte) {
 
 // quote is an unsolicited +CUSD whose quoted text has several lines.
 type quote struct {
-	open   bool
-	urc    URC
-	lines  []string
-	octets int
+	open  bool
+	urc   URC
+	lines int
+	text  []byte // its lines so far, each behind a newline but the first
 }
 
 // opensQuote tells whether line is a +CUSD whose text goes on:
@@ -218,7 +218,7 @@ func closesQuote(text []byte) bool {
 
 // beginQuote holds an unsolicited line until its text is whole.
 func (w *Wire) beginQuote(urc URC) {
-	w.quote = quote{open: true, urc: urc, octets: len(urc.Line)}
+	w.quote = quote{open: true, urc: urc, text: append(w.quote.text[:0], urc.Line...)}
 	w.startOverdue(quietFinal)
 }
 
@@ -226,36 +226,36 @@ func (w *Wire) beginQuote(urc URC) {
 // its lines then count for what they look like.
 func (w *Wire) goOn(line []byte) {
 	q := &w.quote
-	q.lines = append(q.lines, string(line))
-	q.octets += 1 + len(line)
-	if q.octets > maxQuoted || len(q.lines) > maxQuotedLines {
+	q.text = append(append(q.text, '\n'), line...)
+	if q.lines++; len(q.text) > maxQuoted || q.lines > maxQuotedLines {
 		w.breakQuote()
 		return
 	}
-	whole := q.urc.Line + "\n" + strings.Join(q.lines, "\n")
-	_, text, _ := strings.Cut(whole, `"`)
-	if !closesQuote([]byte(text)) {
+	_, text, _ := bytes.Cut(q.text, []byte(`"`))
+	if !closesQuote(text) {
 		w.startOverdue(quietFinal)
 		return
 	}
-	urc := q.urc
-	urc.Line = whole
-	w.quote = quote{}
-	w.deliver(urc)
+	q.open, q.urc.Line = false, string(q.text)
+	w.deliver(q.urc)
 	w.startOverdue(secondLine)
 }
 
 // breakQuote gives the text up that is open.
 func (w *Wire) breakQuote() {
-	q := w.quote
-	if !q.open {
+	if !w.quote.open {
 		return
 	}
+	q := w.quote
 	w.quote = quote{}
 	w.deliver(q.urc)
-	for _, line := range q.lines {
-		w.line([]byte(line))
+	w.replaying = true // a text that begins among them is given up too
+	for line := range bytes.SplitSeq(q.text[len(q.urc.Line):], []byte("\n")) {
+		if len(line) > 0 {
+			w.line(line)
+		}
 	}
+	w.replaying = false
 	begun := bytes.Clone(w.partial)
 	w.partial = w.partial[:0]
 	w.feed(begun)

@@ -178,6 +178,8 @@ type Wire struct {
 	skipping bool      // the rest of an endless line
 	pile     []message // unsolicited or own, whose second line is to come
 	quote    quote     // a +CUSD whose end is to come
+	// replaying: the lines of a quote that was given up count anew.
+	replaying bool
 	// held are unsolicited lines that wait until it is clear which line is the
 	// answer of the command; held[best] is by what is known so far.
 	held []heldLine
