@@ -2,7 +2,6 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,37 +10,6 @@ import (
 
 	"github.com/warthog618/modem/at"
 )
-
-// dialogue is one command, what the modem says to it, and what must come of it.
-type dialogue struct {
-	name, cmd, says string
-	info            []string
-	err             error
-	urcs            []string
-	took            time.Duration
-}
-
-func (c dialogue) check(t *testing.T) {
-	for _, size := range []int{0, 1, 5} {
-		t.Run(fmt.Sprintf("%s/%d", c.name, size), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				r := newRig(t, Options{})
-				r.play(size, turn{"AT" + c.cmd + "\r", c.says})
-				begin := time.Now()
-				info, err := r.engine.Command(c.cmd)
-				took := time.Since(begin)
-				time.Sleep(secondLine) // virtual: nothing is pending any more
-				synctest.Wait()
-				if !slices.Equal(info, c.info) || !errors.Is(err, c.err) || took != c.took {
-					t.Errorf("got %q, %v after %v", info, err, took)
-				}
-				if got := r.heard(); !slices.Equal(got, append([]string{}, c.urcs...)) {
-					t.Errorf("unsolicited: %q", got)
-				}
-			})
-		})
-	}
-}
 
 // TestQuotedText: a USSD answer of several lines is one unsolicited message,
 // whatever its lines look like, and one without end holds nothing up.
@@ -210,6 +178,7 @@ func TestReferenceBehindOK(t *testing.T) {
 				info, err := r.engine.SMSCommand("+CMGS=18", pdu)
 				took := time.Since(begin)
 				time.Sleep(2 * time.Second)
+				synctest.Wait()
 				if !slices.Equal(info, c.info) || !errors.Is(err, c.err) || took != c.took || r.wire.Flight().Cause != c.cause {
 					t.Errorf("got %q, %v after %v, %+v", info, err, took, r.wire.Flight())
 				}
@@ -235,6 +204,7 @@ func TestReferenceBehindError(t *testing.T) {
 		time.AfterFunc(700*time.Millisecond, func() { r.say("\r\n+CMGS: 7\r\n\r\nOK\r\n", 0) })
 		r.wire.Rearm(300*time.Millisecond, 3*time.Second)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if !slices.Equal(r.late, []string{"+CMGS: 7"}) {
 			t.Errorf("late: %q", r.late)
 		}
@@ -259,6 +229,7 @@ func TestLineOnItsWayOutlivesRearm(t *testing.T) {
 			t.Fatal("the port is gone")
 		}
 		time.Sleep(3 * time.Second)
+		synctest.Wait()
 		if got := r.heard(); !slices.Equal(got, []string{"+CDS: 4|0011223344"}) {
 			t.Errorf("unsolicited: %q", got)
 		}
