@@ -19,7 +19,9 @@ network, and the phones on it, which show on stdout what they receive. A daemon
 or any other program uses them like real ones.
 
 Commands on stdin plug modems in and out, make messages arrive and more; type
-help. A --script makes faults happen; its form is in modem/sim/example.toml.
+help. A --script makes faults happen and says what the network answers to USSD
+codes; its form is in modem/sim/example.toml. The last line tells how many
+messages the network took, and what clients did against the protocol.
 --log appends a JSON line for each message. It holds numbers and texts, as
 stdout does: use made-up ones.
 
@@ -28,6 +30,8 @@ published, and kinds with one odd behaviour each:
 
 ` + columns(sim.ProfileNames(), 76),
 		Example: `  smsotpd sim --modems 2 --prefix /tmp/modem
+  smsotpd sim --modems 2 --prefix /tmp/modem --profile ec25,e3531 --ports profile
+  smsotpd sim --modems 1 --prefix /tmp/modem --script faults.toml --log messages.json
   smsotpd serve --modem '/tmp/modem?' --state-dir state --key-file master.key --allow-region FR`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

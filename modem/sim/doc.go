@@ -21,6 +21,14 @@
 // ([Modem.Dial]) or on any stream ([Modem.Serve]). [Run] puts it together as a
 // program.
 //
+// # Kinds of modems
+//
+// A [Profile] is data: what a kind of modem says of itself, how it starts, what
+// it takes and how it goes wrong. [ProfileNamed] has those of published modems
+// and one for each odd behaviour. A composite device ([ModemConfig].Ports) has
+// several ports with one power and one fate, all but one of which a driver
+// should leave alone.
+//
 // # Input while a command is at work
 //
 // A modem that was given AT+CMGS and its message answers after the air time.
@@ -37,6 +45,19 @@
 // or registration, without a route by AT+CNMI, with a full memory, while
 // AT+CNMA is due or a prompt open) it offers again as soon as that changes.
 //
+// [Modem.Receive] sends a modem a text, [Modem.ReceiveMessage] one in a chosen
+// encoding, in parts and in any order, and [Modem.ReceiveTPDU] any octets.
+// [USSD] is what the network answers to AT+CUSD.
+//
+// # Breaches of protocol
+//
+// A violation is what a driver could have known better: a message without its
+// prompt, of another length or in the wrong mode; a command while a message is
+// in the air; AT+CNMA that nothing waits for; a PIN at its last try, or the same
+// wrong one again; the list of all messages where it is known to hang. What
+// comes while a modem starts is only counted ([Modem.Unheard]): a driver has no
+// way to know but to ask.
+//
 // # Faults
 //
 // A [Fault] strikes On a point, limited by Match, To, Nth, Every and Count, and
@@ -45,4 +66,7 @@
 // network gets the message is told by the point alone: at "payload" it has not
 // got it, and gets it only if the fault lets the modem go on (delay, hang with
 // an end, second-prompt); at "accepted" it has it, whatever the client is told.
+//
+// [RandomMishaps] draws faults of all kinds by a seed, and [Network.Let] adds
+// them as time passes.
 package sim

@@ -225,7 +225,7 @@ func userData(header, body []byte, septets bool) []byte {
 func (t inboundTable) inbound() (Inbound, error) {
 	in := Inbound{
 		From: t.From, Text: t.Text, UCS2: t.UCS2, Locking: Language(t.Locking), Single: Language(t.Single),
-		Wide: t.Wide, Ref: uint16(t.Ref), Order: t.Order, PID: byte(t.PID),
+		Wide: t.Wide, Ref: t.Ref, Order: t.Order, PID: t.PID,
 	}
 	if t.From == "" || (t.Text == "") == (t.Data == "") {
 		return in, errors.New("sim: a message needs from, and text or data")

@@ -130,6 +130,7 @@ func TestPIN(t *testing.T) {
 		c.want("AT+CPIN?", "+CPIN: SIM PIN / OK")
 		c.want("AT+CIMI", "+CME ERROR: 11")
 		c.want("AT+CMGF=0", "+CMS ERROR: 311")
+		c.want("AT+CCID", "+CCID: 8944000000000000019 / OK") // which no PIN guards
 		c.want("AT+CREG?", "+CREG: 0,0 / OK")
 		c.want(`AT+CPIN="1111"`, "+CME ERROR: 16")
 		if m.PINTries() != 2 {
