@@ -20,11 +20,12 @@ type traces struct {
 	wanted []string
 	log    *slog.Logger
 
-	mu    sync.Mutex
-	files map[string]*traceFile // by path
+	mu     sync.Mutex
+	closed bool                  // guarded by mu
+	files  map[string]*traceFile // by path; nil where one can't be written; guarded by mu
 }
 
-// traceFile is one file, nil where it could not be written.
+// traceFile is one file that is written.
 type traceFile struct {
 	file *os.File
 	size int64
@@ -46,18 +47,19 @@ func (t *traces) write(modem, line string) {
 	defer t.mu.Unlock()
 	path := filepath.Join(t.dir, "trace-"+fileWord(modem)+".log")
 	f, known := t.files[path]
-	if known && f == nil {
+	if t.closed || known && f == nil {
 		return
 	}
-	err := error(nil)
+	var err error
 	if known && f.size+int64(len(line)) > maxTrace {
 		err = errors.Join(f.file.Close(), os.Rename(path, path+".1"))
 		known = false
 	}
 	if !known && err == nil {
-		f, err = openTrace(path, modem)
+		if f, err = openTrace(path, modem); err == nil {
+			t.log.Info("modem is traced", "modem", modem, "path", path)
+		}
 		t.files[path] = f
-		t.log.Info("modem is traced", "modem", modem, "path", path)
 	}
 	if err == nil {
 		var n int
@@ -91,12 +93,12 @@ func openTrace(path, modem string) (*traceFile, error) {
 func (t *traces) close() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.closed = true
 	var errs []error
-	for path, f := range t.files {
+	for _, f := range t.files {
 		if f != nil {
 			errs = append(errs, f.file.Close())
 		}
-		t.files[path] = nil
 	}
 	return errors.Join(errs...)
 }
