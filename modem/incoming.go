@@ -208,10 +208,7 @@ func (s *session) onURC(u wire.URC) {
 
 // onDirect takes a report or message that the modem hands over at once.
 func (s *session) onDirect(report bool, u wire.URC) {
-	select { // what a modem still holds from before may come while it is prepared
-	case <-s.known:
-	case <-s.wire.Gone():
-	}
+	s.awaitSIM() // what the modem still holds from before may come while it is prepared
 	by := receipt{s.identity(), u.Received}
 	raw, err := decodeTPDU(u.Body, pduLength(u.Line))
 	if err == nil {

@@ -23,8 +23,9 @@ type preparation struct {
 	// grownUp is when a modem that refuses a query has had its time to start:
 	// from then on the query is one that it doesn't know.
 	grownUp time.Time
-	// entered counts the PINs that were taken while the SIM stayed locked.
-	entered int
+	// entered counts the PINs that were taken while the SIM stayed locked,
+	// waits how often something had to be waited for.
+	entered, waits int
 }
 
 const (
@@ -87,6 +88,7 @@ func (p *preparation) run(ctx context.Context) error {
 		return err
 	}
 	p.suspect.Store(false) // all of it is set up from here on
+	p.forgetSIM()
 	p.chores.reset()
 	p.grow()
 	for _, step := range p.steps() {
@@ -138,6 +140,7 @@ func (p *preparation) until(ctx context.Context, check func() (wait, error)) err
 		if now.Sub(healthy) >= curableFor {
 			return fmt.Errorf("%w: %s", errStuck, w.reason)
 		}
+		p.waits++
 		p.waiting(w.state, w.reason)
 		every := p.times.Poll
 		switch {
@@ -183,10 +186,7 @@ func (p *preparation) identify(ctx context.Context) error {
 			break
 		}
 	}
-	p.learn(func(i *identity) {
-		about.iccid = i.iccid
-		*i = about
-	})
+	p.learn(func(i *identity) { *i = about })
 	p.setProfile(MatchProfile(p.profiles, Make{about.manufacturer, about.model, about.firmware, p.usb}))
 	return p.claim(about)
 }
@@ -211,7 +211,7 @@ func (p *preparation) pduMode(ctx context.Context) error {
 			if !answered(err) {
 				return wait{}, err
 			}
-			if err := p.unlock(ctx); err != nil { // the SIM may be gone
+			if err := p.sameSIM(ctx); err != nil { // it may be gone
 				return wait{}, err
 			}
 			return wait{state: Waiting, reason: "the modem refuses PDU mode: its message service is not ready yet, or it has none", curable: true}, nil

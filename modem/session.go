@@ -64,16 +64,15 @@ type session struct {
 	signed  chan struct{}
 	// revived is set by signs that the modem or its SIM has just started.
 	revived atomic.Bool
-	// known is closed when the SIM's identity is.
-	known  chan struct{}
-	chores *chores
+	chores  *chores
 	// dialogue is that with the network by USSD codes.
 	dialogue *ussd
 
 	mu sync.Mutex
 	// Guarded by mu.
 	about     identity
-	kind      Profile // what this kind of modem does in its own way
+	known     chan struct{} // closed while the SIM's identity is known
+	kind      Profile       // what this kind of modem does in its own way
 	operator  string
 	signalDBm int
 	used      time.Time // when the last message was over
@@ -112,6 +111,39 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		WriteTimeout:   times.Write,
 	})
 	return s
+}
+
+// awaitSIM waits until it is known which SIM what the modem hands over belongs
+// to, or until the port is gone.
+func (s *session) awaitSIM() {
+	s.mu.Lock()
+	known := s.known
+	s.mu.Unlock()
+	select {
+	case <-known:
+	case <-s.wire.Gone():
+	}
+}
+
+// knowSIM lets go whoever waits in awaitSIM; forgetSIM lets them wait again.
+func (s *session) knowSIM() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.known:
+	default:
+		close(s.known)
+	}
+}
+
+func (s *session) forgetSIM() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.known:
+		s.known = make(chan struct{})
+	default:
+	}
 }
 
 // close closes the port. The engine and all commands under way end.

@@ -132,6 +132,7 @@ func (p *preparation) enterPIN(ctx context.Context) (wait, error) {
 	if p.entered > 0 && !p.grown() {
 		return wait{state: Waiting, reason: "the SIM takes the PIN"}, nil
 	}
+	p.learn(func(i *identity) { i.iccid, i.imsi = "", "" }) // it may be another SIM
 	if err := p.readICCID(ctx); err != nil {
 		return wait{}, err
 	}
@@ -266,13 +267,4 @@ func (p *preparation) subscriber(ctx context.Context) error {
 		p.knowSIM()
 		return wait{}, p.claim(p.identity())
 	})
-}
-
-// knowSIM lets the reports through that came before the SIM was known.
-func (p *preparation) knowSIM() {
-	select {
-	case <-p.known:
-	default:
-		close(p.known)
-	}
 }

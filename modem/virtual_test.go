@@ -359,3 +359,25 @@ func TestLeftAtAPrompt(t *testing.T) {
 		}
 	})
 }
+
+// A report that comes the moment the SIM is back, before the driver has read
+// whose it is, is that SIM's.
+func TestReportOfASIMThatWasAway(t *testing.T) {
+	inVirtualTime(t, modems(1), func(t *testing.T, b *bench, _ *memory) {
+		m := b.net.Modems()[0]
+		b.fault(0, sim.Fault{On: sim.OnReport, Do: sim.DelayReport, After: 10 * time.Second})
+		if r := send(b.line("modem0")); r.Class != modem.Accepted {
+			t.Fatalf("%+v", r)
+		}
+		m.SetSIMPresent(false)
+		if r := send(b.line("modem0")); r.Class != modem.SIM {
+			t.Fatalf("without a SIM: %+v", r)
+		}
+		time.Sleep(20 * time.Second) // virtual
+		m.SetSIMPresent(true)
+		b.until("report", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.reports) == 1 })
+		if got := b.reports[0].IMSI; got != m.IMSI() {
+			t.Errorf("the report is of SIM %q, not %q", got, m.IMSI())
+		}
+	})
+}
