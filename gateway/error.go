@@ -30,6 +30,10 @@ const (
 	Unavailable
 	// Full: no room to take on new work.
 	Full
+	// Refused: whoever it was passed on to refuses it.
+	Refused
+	// NoAnswer: whoever it was passed on to did not answer in time.
+	NoAnswer
 )
 
 // Stable codes of Error. Outside programs rely on them.

@@ -44,8 +44,11 @@ type Options struct {
 	Services []Service
 	Guard    guard.Policy
 	// Queue is queue.DefaultPolicy if it is zero.
-	Queue  queue.Policy
-	Fleet  dispatch.Fleet
+	Queue queue.Policy
+	Fleet dispatch.Fleet
+	// USSD sends a code through the named modem; its errors are those of
+	// modem.Pool.USSD. nil: no modem can.
+	USSD   func(ctx context.Context, modem, code string) (modem.USSDReply, error)
 	Logger *slog.Logger
 	// Metrics is where the gateway's metrics are registered; nil for nowhere.
 	Metrics prometheus.Registerer
@@ -65,6 +68,7 @@ type Gateway struct {
 	book      *verification.Book
 	queue     *queue.Queue
 	fleet     dispatch.Fleet
+	ussd      func(ctx context.Context, modem, code string) (modem.USSDReply, error)
 	dispatch  *dispatch.Dispatcher
 	inbound   *inbound.Book
 	replies   *replies
@@ -84,7 +88,7 @@ func New(o Options) (*Gateway, error) {
 		o.Queue = queue.DefaultPolicy()
 	}
 	g := &Gateway{
-		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, needModem: o.NeedModem,
+		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, ussd: o.USSD, needModem: o.NeedModem,
 		services: map[string]Service{}, log: o.Logger,
 		book: verification.NewBook(o.Keys), queue: queue.New(o.Keys, o.Queue),
 		inbound: inbound.NewBook(o.Keys, readInbound), replies: newReplies(o.Keys),

@@ -72,8 +72,11 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 	fleet := new(fleet)
 	gw, err := gateway.New(gateway.Options{
 		Store: d.store, Keys: d.keys, Services: services,
-		Guard:  guard.Policy{AllowRegions: d.config.AllowRegions},
-		Fleet:  fleet,
+		Guard: guard.Policy{AllowRegions: d.config.AllowRegions},
+		Fleet: fleet,
+		USSD: func(ctx context.Context, name, code string) (modem.USSDReply, error) {
+			return fleet.USSD(ctx, name, code) // there is a pool only below
+		},
 		Logger: d.log, Metrics: registry,
 		NeedModem: len(d.config.Modems) > 0, InboundRetention: d.config.InboundRetention,
 	})

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -37,6 +39,49 @@ func (p *program) modemsCommand() *cobra.Command {
 	}
 	addTarget(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as GET /v1/modems gives it")
+	cmd.AddCommand(p.modemsUSSDCommand())
+	return cmd
+}
+
+// ussdPatience is longer than the daemon waits for a network.
+const ussdPatience = 90 * time.Second
+
+func (p *program) modemsUSSDCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "ussd NAME CODE",
+		Short: "Ask a modem's network by a USSD code, such as for the balance",
+		Long: `Send a USSD code through the modem of that name and print what its network
+answers, which takes up to a minute. Messages go out meanwhile.
+
+If the network wants a reply, as in a menu, it is the CODE of the next call; a
+code that begins with * or # ends the dialogue and begins another. Codes that
+change a PIN are not sent.`,
+		Example: `  smsotpd modems ussd front '*100#'`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := target(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			c.http.Timeout = ussdPatience
+			var said api.USSDReply
+			path := "/v1/modems/" + url.PathEscape(args[0]) + "/ussd"
+			if err := c.call(cmd.Context(), http.MethodPost, path, api.USSD{Code: args[1]}, &said); err != nil {
+				return noDaemonHint(err)
+			}
+			if asJSON {
+				return json.NewEncoder(p.stdout).Encode(said)
+			}
+			if said.More {
+				fmt.Fprintf(p.stderr, "a reply is wanted: smsotpd modems ussd %s REPLY\n", args[0])
+			}
+			_, err = fmt.Fprintln(p.stdout, said.Text)
+			return err
+		},
+	}
+	addTarget(cmd.Flags())
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as the API gives it")
 	return cmd
 }
 

@@ -15,6 +15,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -32,6 +33,7 @@ import (
 	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/inbound"
+	"smsotpd/modem"
 )
 
 // Verifier is the part of the gateway that verifies numbers. Its methods
@@ -52,10 +54,16 @@ type Observer interface {
 	Ready(context.Context) gateway.Readiness
 }
 
+// Dialer is the part of the gateway that asks the modems' networks.
+type Dialer interface {
+	USSD(ctx context.Context, modem, code string) (modem.USSDReply, error)
+}
+
 // Gateway is what the API needs of *gateway.Gateway.
 type Gateway interface {
 	Verifier
 	Observer
+	Dialer
 }
 
 var _ Gateway = (*gateway.Gateway)(nil)
@@ -94,6 +102,7 @@ type api struct {
 	mux       *http.ServeMux
 	startBody object[Start]
 	checkBody object[Check]
+	ussdBody  object[USSD]
 }
 
 // New is the handler of all routes.
@@ -112,6 +121,9 @@ func New(o Options) (http.Handler, error) {
 		return nil, err
 	}
 	if a.checkBody, err = newObject[Check](schemas); err != nil {
+		return nil, err
+	}
+	if a.ussdBody, err = newObject[USSD](schemas); err != nil {
 		return nil, err
 	}
 	if a.meter, err = newMeter(o.Registerer); err != nil {
@@ -180,7 +192,10 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // operate is the way of every operation: who, what, do, answer.
 func (a *api) operate(op operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), handlingTime)
+		if op.lasts > 0 {
+			patient(w, op.lasts)
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(op.lasts, handlingTime))
 		defer cancel()
 		r = r.WithContext(ctx)
 		c, err := a.admit(op, w, r)

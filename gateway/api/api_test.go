@@ -132,6 +132,11 @@ func (s *stub) Modems(ctx context.Context) ([]gateway.Modem, error) {
 	return s.modems, s.enter(ctx, "modems", gateway.Call{})
 }
 
+func (s *stub) USSD(ctx context.Context, name, code string) (modem.USSDReply, error) {
+	s.code = code
+	return modem.USSDReply{Text: "1 Balance\n2 Number", More: true}, s.enter(ctx, "ussd "+name, gateway.Call{})
+}
+
 func (s *stub) Ready(ctx context.Context) gateway.Readiness {
 	_ = s.enter(ctx, "ready", gateway.Call{})
 	return s.readiness

@@ -90,9 +90,10 @@ func (w writer) operation(op operation) *huma.Operation {
 		Responses:   map[string]*huma.Response{},
 		Security:    security(op.scopes),
 	}
-	if strings.Contains(op.path, "{id}") {
+	if _, rest, ok := strings.Cut(op.path, "{"); ok {
+		name, _, _ := strings.Cut(rest, "}")
 		out.Parameters = append(out.Parameters, &huma.Param{
-			Name: "id", In: "path", Required: true,
+			Name: name, In: "path", Required: true,
 			Schema: &huma.Schema{Type: huma.TypeString},
 		})
 	}
@@ -209,7 +210,7 @@ func (w writer) unversioned(o Options) {
 // are closed.
 func (w writer) openReplies() {
 	for name, schema := range w.schemas.Map() {
-		if name != "Start" && name != "Check" {
+		if name != "Start" && name != "Check" && name != "USSD" {
 			schema.AdditionalProperties = nil
 		}
 	}
@@ -232,9 +233,13 @@ func problemMeaning(status int) string {
 	case http.StatusForbidden:
 		return "The key lacks the scope: insufficient_scope. Or policy refuses: region_not_allowed, number_class_refused, purpose_undeclared."
 	case http.StatusNotFound:
-		return "There is none with this id. Code: not_found."
+		return "There is none with this id or name. Code: not_found."
 	case http.StatusConflict:
-		return "Not possible in the present state. Code: not_pending."
+		return "Not possible in the present state. Codes: not_pending, modem_not_ready, ussd_busy."
+	case http.StatusBadGateway:
+		return "The modem or its network refuses it. Code: ussd_refused."
+	case http.StatusGatewayTimeout:
+		return "The network did not answer. Code: ussd_no_answer."
 	case http.StatusRequestTimeout:
 		return "The body did not come in time. Code: request_timeout."
 	case http.StatusRequestEntityTooLarge:

@@ -38,6 +38,7 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 		"get /v1/messages/{id}":              "verify messages read",
 		"get /v1/inbound":                    "messages",
 		"get /v1/modems":                     "read admin",
+		"post /v1/modems/{name}/ussd":        "admin",
 		"get /metrics":                       "read",
 		"get /healthz":                       "",
 		"get /readyz":                        "",

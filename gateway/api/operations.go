@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -29,7 +30,9 @@ type operation struct {
 	replies map[int]any
 	// errors are the statuses of problems beyond those that any may have.
 	errors []int
-	serve  func(*http.Request, call) (reply, error)
+	// lasts is how long it may take; 0: as long as others.
+	lasts time.Duration
+	serve func(*http.Request, call) (reply, error)
 }
 
 // call is a request that was let in: its principal is known and allowed, its
@@ -131,6 +134,15 @@ func (a *api) operations() []operation {
 			scopes:  []access.Scope{access.Read, access.Admin},
 			replies: map[int]any{http.StatusOK: []Modem{}},
 			serve:   a.modems,
+		},
+		{
+			method: http.MethodPost, path: "/v1/modems/{name}/ussd",
+			id: "ussd", summary: "Ask a modem's network by a USSD code",
+			description: "For the balance of a SIM and the like. The reply comes when the network has answered, which takes up to a minute; messages go out meanwhile.",
+			scopes:      []access.Scope{access.Admin}, body: USSD{},
+			replies: map[int]any{http.StatusOK: USSDReply{}},
+			errors:  []int{http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout},
+			lasts:   ussdTime, serve: a.ussd,
 		},
 	}
 }

@@ -116,6 +116,10 @@ func status(k gateway.Kind) int {
 		return http.StatusServiceUnavailable
 	case gateway.Full:
 		return http.StatusInsufficientStorage
+	case gateway.Refused:
+		return http.StatusBadGateway
+	case gateway.NoAnswer:
+		return http.StatusGatewayTimeout
 	default:
 		return http.StatusInternalServerError
 	}

@@ -18,7 +18,7 @@ import (
 // Every request here is malformed: it is answered with a problem that names
 // the field, repeats nothing of it, and reaches the gateway not at all.
 func TestMalformed(t *testing.T) {
-	const start, check = "/v1/verifications", "/v1/verifications/x/check"
+	const start, check, ussd = "/v1/verifications", "/v1/verifications/x/check", "/v1/modems/x/ussd"
 	long := strings.Repeat("z", 300)
 	tests := []struct {
 		name, path, body string
@@ -98,6 +98,12 @@ func TestMalformed(t *testing.T) {
 		{"code twice", check, `{"code":"493817","code":"493818"}`, 400, "invalid_field", "code"},
 		{"a number beside the code", check, `{"code":"493817","to":"+33612345678"}`, 400, "invalid_field", "to"},
 		{"1 MB code", check, `{"code":"` + strings.Repeat("4", 1<<20) + `"}`, 413, "body_too_large", ""},
+
+		{"no USSD code", ussd, `{}`, 400, "invalid_field", "code"},
+		{"USSD code with a quotation mark", ussd, `{"code":"*493817#\""}`, 400, "invalid_field", "code"},
+		{"USSD code with a line end", ussd, `{"code":"*493817#\r"}`, 400, "invalid_field", "code"},
+		{"USSD code too long", ussd, `{"code":"` + strings.Repeat("4", 183) + `"}`, 400, "invalid_field", "code"},
+		{"something beside the USSD code", ussd, `{"code":"*100#","to":"+33612345678"}`, 400, "invalid_field", "to"},
 
 		{"resend with a code", "/v1/verifications/x/resend", `{"code":"493817"}`, 400, "invalid_field", "code"},
 		{"resend with a list", "/v1/verifications/x/resend", `[]`, 400, "malformed_body", "body"},
@@ -229,6 +235,7 @@ func TestScopes(t *testing.T) {
 		{request{method: "GET", path: "/v1/messages/x"}, "verify messages read"},
 		{request{method: "GET", path: "/v1/inbound"}, "messages"},
 		{request{method: "GET", path: "/v1/modems"}, "read admin"},
+		{request{method: "POST", path: "/v1/modems/x/ussd", body: `{"code":"*100#"}`}, "admin"},
 		{request{method: "GET", path: "/metrics"}, "read"},
 	}
 	all := newFixture(t)
