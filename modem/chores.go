@@ -179,7 +179,7 @@ func (s *session) nextChore(ctx context.Context, now time.Time) error {
 // although messages were sent whose reports should be here by now. The caller
 // holds mu.
 func (c *chores) fellSilent(now, used time.Time) bool {
-	return !c.directAt.IsZero() && used.After(c.directAt) && now.Sub(c.directAt) > tidyEvery && now.Sub(used) >= tidyEvery/2
+	return !c.directAt.IsZero() && used.After(c.directAt) && now.Sub(c.directAt) > silentFor && now.Sub(used) >= tidyEvery/2
 }
 
 // schedule sees to it that the token is there when something is due.

@@ -47,7 +47,9 @@ type bench struct {
 	mu      sync.Mutex
 	reports []modem.Report
 	inbound []modem.Inbound
+	events  []modem.Event
 	lines   map[string]*modem.Line // the newest by name
+	keep    func() error           // what the handlers say, nil: that they kept it
 	fresh   chan struct{}
 
 	patience time.Duration
@@ -109,6 +111,11 @@ func (b *bench) run(pc modem.PoolConfig) {
 	pc.OnReport = func(r modem.Report) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		if b.keep != nil {
+			if err := b.keep(); err != nil {
+				return err
+			}
+		}
 		b.reports = append(b.reports, r)
 		b.wake()
 		return nil
@@ -116,9 +123,19 @@ func (b *bench) run(pc modem.PoolConfig) {
 	pc.OnInbound = func(i modem.Inbound) error {
 		b.mu.Lock()
 		defer b.mu.Unlock()
+		if b.keep != nil {
+			if err := b.keep(); err != nil {
+				return err
+			}
+		}
 		b.inbound = append(b.inbound, i)
 		b.wake()
 		return nil
+	}
+	pc.OnEvent = func(e modem.Event) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.events = append(b.events, e)
 	}
 	pool, err := modem.NewPool(pc)
 	if err != nil {

@@ -40,39 +40,70 @@ func (s *session) route(ctx context.Context) error {
 		return err
 	}
 	advertised, _ := answer(info, "+CNMI")
-	s.routed.setting, s.routed.ds, s.routed.mt = "", 0, 0
-	best, unanswered, last := "", 0, ""
+	var t routingTries
 	for _, setting := range s.settings(advertised) {
 		inForce, err := s.setRouting(ctx, setting)
-		switch {
-		case errors.Is(err, errSilent):
-			if unanswered++; unanswered == unknownTries {
-				return s.settleRouting(ctx, best, last)
-			}
-		case err != nil && !answered(err):
+		if err != nil && !answered(err) {
 			return err
-		case err == nil && sameRouting(inForce, setting):
-			return s.settleRouting(ctx, inForce, inForce)
-		case err == nil:
-			last = inForce
-			if best == "" || routingValue(inForce) > routingValue(best) {
-				best = inForce
-			}
+		}
+		if t.note(setting, inForce, err) {
+			break
 		}
 	}
-	return s.settleRouting(ctx, best, last)
+	return s.settleRouting(ctx, &t)
 }
 
-// settleRouting makes best what is in force; last is.
-func (s *session) settleRouting(ctx context.Context, best, last string) error {
-	if best != last {
-		if _, err := s.setRouting(ctx, best); err != nil && !answered(err) {
+// routingTries is what the modem made of the settings that it was given.
+type routingTries struct {
+	taken      string // the first that it said OK to
+	best, last string // in force after one, by what it says
+	ignored    int    // said OK to, and something else is in force
+	unanswered int
+}
+
+// maxIgnored is how many settings a modem may say OK to and not take before
+// no more are tried.
+const maxIgnored = 12
+
+// note takes in one more, and tells whether that was enough.
+func (t *routingTries) note(setting, inForce string, err error) bool {
+	switch {
+	case errors.Is(err, errSilent):
+		t.unanswered++
+		return t.unanswered == unknownTries
+	case err != nil:
+		return false
+	}
+	t.last = inForce
+	if t.taken == "" {
+		t.taken = setting
+	}
+	if t.best == "" || routingValue(inForce) > routingValue(t.best) {
+		t.best = inForce
+	}
+	if sameRouting(inForce, setting) {
+		t.best = inForce
+		return true
+	}
+	t.ignored++
+	return t.ignored == maxIgnored
+}
+
+// settleRouting puts the best of the tries in force. Where none seems to have
+// had any effect the first one is, in case that the modem tells it wrong.
+func (s *session) settleRouting(ctx context.Context, t *routingTries) error {
+	setting := t.best
+	if routingValue(t.best) == 0 {
+		setting = t.taken
+	}
+	if setting != "" && setting != t.last {
+		if _, err := s.setRouting(ctx, setting); err != nil && !answered(err) {
 			return err
 		}
 	}
 	r := &s.routed
-	r.setting = best
-	if v, ok := routingParameters(best); ok {
+	r.setting, r.mt, r.ds = t.best, 0, 0
+	if v, ok := routingParameters(t.best); ok {
 		r.mt, r.ds = v[1], v[3]
 	}
 	if r.ds == 0 {
