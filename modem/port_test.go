@@ -127,3 +127,49 @@ func openPTY(t *testing.T) string {
 	}
 	return real
 }
+
+// TestExplained: what keeps a port from being opened, and what to do.
+func TestExplained(t *testing.T) {
+	dir := t.TempDir()
+	node := filepath.Join(dir, "ttyUSB0")
+	if err := os.WriteFile(node, nil, 0o660); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(node, 0o660); err != nil { // whatever the umask
+		t.Fatal(err)
+	}
+	alone := filepath.Join(dir, "ttyUSB1")
+	if err := os.WriteFile(alone, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		path string
+		err  error
+		says []string
+	}{
+		{"/dev/ttyUSB99", syscall.EACCES, []string{"group dialout may", "sudo usermod -aG dialout"}},
+		{node, syscall.EACCES, []string{"although group", "this is user"}},
+		{alone, syscall.EACCES, []string{"only its owner may (mode 0600)", "udev rule", `KERNEL=="ttyUSB1"`}},
+		{node, syscall.EPERM, []string{"container", "--device " + node}},
+		{node, syscall.EBUSY, []string{"in use by", "sudo fuser -v " + node}},
+		{dir, syscall.EISDIR, []string{"is a directory"}},
+		{node, syscall.ENXIO, []string{"no device behind"}},
+		{node, syscall.EMFILE, []string{"LimitNOFILE="}},
+	} {
+		got := explain(c.path, c.err)
+		if !errors.Is(got, c.err) {
+			t.Errorf("%v hides its cause", got)
+		}
+		for _, words := range c.says {
+			if !strings.Contains(got.Error(), words) {
+				t.Errorf("%v: no %q", got, words)
+			}
+		}
+	}
+	manager := describe(node, []process{{os.Getpid(), "smsotpd"}, {12, "ModemManager"}})
+	for _, words := range []string{"process 12", `ENV{ID_MM_DEVICE_IGNORE}="1"`, "systemctl"} {
+		if !strings.Contains(manager, words) {
+			t.Errorf("%s: no %q", manager, words)
+		}
+	}
+}
