@@ -113,10 +113,23 @@ func (p *preparation) register(ctx context.Context) error {
 // prerequisites are what a modem may have lost, by a restart or by a hand,
 // while its registration is waited for.
 func (p *preparation) prerequisites(ctx context.Context) error {
-	if err := p.unlock(ctx); err != nil {
+	if err := p.sameSIM(ctx); err != nil {
 		return err
 	}
 	return p.power(ctx)
+}
+
+// sameSIM checks that the SIM is still open. If it was not, it may be another
+// one by now: errSuspect then has all prepared anew.
+func (p *preparation) sameSIM(ctx context.Context) error {
+	before := p.waits
+	if err := p.unlock(ctx); err != nil {
+		return err
+	}
+	if p.waits > before {
+		return errSuspect
+	}
+	return nil
 }
 
 // nudge has an idle modem choose a network, unless it was set to one by hand.

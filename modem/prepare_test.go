@@ -516,3 +516,26 @@ func TestReasonsAreWords(t *testing.T) {
 		})
 	})
 }
+
+// TestSIMGoneWhileSearching: a SIM that is taken out, or locked again by a
+// restart, while its network is looked for is what is told then.
+func TestSIMGoneWhileSearching(t *testing.T) {
+	search := sim.Fault{On: sim.OnTime, Do: sim.NotRegistered, For: 5 * time.Minute}
+	mc := locked("4321")
+	mc.Faults = []sim.Fault{search, {On: sim.OnTime, After: time.Minute, Do: sim.RemoveSIM, For: time.Minute}}
+	starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321")}, []sim.ModemConfig{mc}, func(_ *testing.T, b *bench, _ *journal) {
+		b.tells("modem0", modem.Waiting, "searching")
+		b.tells("modem0", modem.Waiting, "no SIM")
+		b.tells("modem0", modem.Waiting, "searching")
+		b.sends("modem0")
+	})
+	mc.Faults = []sim.Fault{search, {On: sim.OnTime, After: time.Minute, Do: sim.Reboot}}
+	starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321")}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+		b.tells("modem0", modem.Waiting, "searching")
+		begin := time.Now()
+		b.sends("modem0")
+		if d := time.Since(begin); d > 6*time.Minute {
+			t.Errorf("ready after %v", d)
+		}
+	})
+}
