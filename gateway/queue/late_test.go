@@ -249,8 +249,10 @@ func TestDuplicatesAreTold(t *testing.T) {
 	o.report(t, "a", 7, alice, FateGaveUp, o.now())
 	o.want(t, id, Queued)
 	o.send(t, id, "b", accepted(8))
-	if report("b", 8) || report("b", 8) {
-		t.Error("one delivery, reported twice, is a duplicate")
+	for range 2 {
+		if report("b", 8) {
+			t.Error("one delivery is a duplicate")
+		}
 	}
 	if !report("a", 7) {
 		t.Error("the second delivery is none")
