@@ -288,6 +288,42 @@ func TestTraceGivesNothingAway(t *testing.T) {
 	}
 }
 
+// FuzzTrace: no octets, however they come, bring the tracer down or a longer
+// number into a trace.
+func FuzzTrace(f *testing.F) {
+	f.Add([]byte("AT+CMGS=17\r"), []byte("\r\n> "), []byte("0031000B913316325476F8000000036131D9\x1a"), []byte("\r\n+CMGS: 7\r\n\r\nOK\r\n"), 5)
+	f.Add([]byte("AT+CGMR\r"), []byte("+CDS: 25\r\n"), []byte("\x1bAT\r"), []byte("0006D60B911326880736F4111011719551401110117195714000\r\n"), 1)
+	f.Add([]byte("AT+CPIN=\"1234\"\r"), []byte("+CUSD: 0,\"123456\r\n"), []byte("ATI\r"), []byte("789012345\",15\r\nOK\r\n"), 3)
+	f.Fuzz(func(t *testing.T, sent, received, then, answer []byte, chunk int) {
+		tr, lines := trace("m")
+		say := func(octets []byte, to func([]byte)) {
+			for len(octets) > 0 {
+				n := min(max(chunk, 1), len(octets))
+				to(octets[:n])
+				octets = octets[n:]
+			}
+		}
+		say(sent, tr.toModem)
+		say(received, tr.fromModem)
+		say(then, tr.toModem)
+		say(answer, tr.fromModem)
+		tr.note("the port is closed")
+		run := 0
+		for _, line := range *lines {
+			for i := range len(line) {
+				if !isDigit(line[i]) {
+					run = 0
+				} else if run++; run > 5 {
+					t.Fatalf("a number in %q", line)
+				}
+			}
+			if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' }) {
+				t.Fatalf("not one line: %q", line)
+			}
+		}
+	})
+}
+
 // chop hands octets on in pieces of random sizes.
 func chop(rng *rand.Rand, octets []byte, to func([]byte)) {
 	for len(octets) > 0 {
