@@ -22,11 +22,10 @@ func (m Mishap) String() string {
 }
 
 // RandomMishaps draws count mishaps for so many modems over a time, in their
-// order, from every action at every point where it may strike, but for three
-// kinds of lies that no driver could see through: an error that says for sure
-// that nothing was sent, where it was; one that says that it was, where it was
-// not; and what lasts for good. Each ends within a minute or so. The same
-// random source draws the same mishaps.
+// order, from every action at every point where it may strike. Left out are the
+// lies that no driver could see through: an answer that says for sure that
+// nothing was sent, where it was, or that it was sent, where it was not. Nothing
+// lasts longer than two minutes. The same random source draws the same mishaps.
 func RandomMishaps(random *rand.Rand, modems int, over time.Duration, count int) []Mishap {
 	d := dice{random}
 	mishaps := make([]Mishap, count)

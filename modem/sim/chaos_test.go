@@ -107,6 +107,20 @@ func TestLet(t *testing.T) {
 	cancel()
 	n := NewNetwork(at0())
 	defer n.Close()
+	for range 3 {
+		if _, err := n.NewModem(ModemConfig{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	second := 1
+	if err := n.Let(t.Context(), slices.Repeat([]Mishap{{Fault: Fault{Modem: &second, On: OnTime, Do: TextModeOn}}}, 100)); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range n.Modems() {
+		if m.textMode != (i == second) || len(m.faults) != 0 {
+			t.Errorf("modem %d: text mode %v, %d faults kept", i, m.textMode, len(m.faults))
+		}
+	}
 	if err := n.Let(ctx, []Mishap{{At: time.Hour}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

@@ -31,16 +31,23 @@ func (f *faultState) due(on Point, s subject) bool {
 	return true
 }
 
+// spent tells that the fault will never strike again.
+func (f *faultState) spent() bool {
+	return f.Count > 0 && f.struck >= f.Count || f.Nth > 0 && f.seen >= f.Nth || f.On == OnTime && f.seen > 0
+}
+
 // AddFault adds a fault to those of the modem.
 func (m *Modem) AddFault(f Fault) error {
 	m.mu.Lock()
 	defer m.unlock()
+	before := len(m.faults)
 	if err := m.addFault(f); err != nil {
 		return err
 	}
-	if f.On == OnTime {
-		m.startTimedFault(m.faults[len(m.faults)-1])
+	if f.On == OnTime && len(m.faults) > before {
+		m.startTimedFault(m.faults[before])
 	}
+	m.faults = slices.DeleteFunc(m.faults, (*faultState).spent)
 	return nil
 }
 
