@@ -54,6 +54,7 @@ func answering(command string, lines ...string) sim.ModemConfig {
 // Each situation is found, told in a sentence, and its remedy names what to
 // do.
 func TestExamineFinds(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		config sim.ModemConfig
@@ -140,6 +141,7 @@ func unharmed(t *testing.T, m *sim.Modem) {
 }
 
 func TestExamineGoodModem(t *testing.T) {
+	t.Parallel()
 	for _, p := range []sim.Profile{sim.Generic(), sim.SIM800(), sim.Quectel(), sim.Huawei()} {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
