@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/warthog618/sms/encoding/gsm7"
 )
@@ -207,4 +208,42 @@ func TestTimestamp(t *testing.T) {
 			t.Errorf("%s: %v", s, got)
 		}
 	}
+}
+
+// FuzzDecodeParts: no parts, however hostile, make it fail otherwise than by
+// an error.
+func FuzzDecodeParts(f *testing.F) {
+	for _, raw := range [][]byte{
+		gsm(nil, "hello"), gsm(mustHex("0003AB0302"), "part"), gsm(mustHex("240101250101"), "\x1d\x1bG"),
+		ucs(mustHex("080401020A0A"), "0041D83D"), received(0x44, 0xf5, 6, mustHex("0370010000FF")),
+	} {
+		f.Add(raw, gsm(nil, "x"))
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		for _, parts := range [][][]byte{{a}, {a, b}} {
+			text, data, err := DecodeParts(parts)
+			if err != nil && (text != "" || data != nil) {
+				t.Error("an error and a text")
+			}
+			if !utf8.ValidString(text) || len(text) > 2000 || len(data) > 2*maxUserData {
+				t.Errorf("%d octets of text, %d of data", len(text), len(data))
+			}
+		}
+		in := decodeDeliver(a)
+		if in.Undecodable && (in.Text != "" || in.Parts != 0) || in.Part > in.Parts || in.Parts > maxParts || len(in.From) > 60 {
+			t.Errorf("part %d of %d, sender of %d octets", in.Part, in.Parts, len(in.From))
+		}
+	})
+}
+
+// FuzzDecodeReport: a report is read or refused, whatever it is.
+func FuzzDecodeReport(f *testing.F) {
+	f.Add(mustHex("06D60B911326880736F4111011719551401110117195714000"))
+	f.Add(mustHex("06000081111011719551401110117195714046"))
+	f.Add(mustHex("06D60BD0C7F7FBCC2E0311101171955140111011719571403007000004"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if r, err := decodeReport(raw); err == nil && (r.MR != raw[1] || len(r.Recipient) > 60) {
+			t.Errorf("MR %d, a recipient of %d octets", r.MR, len(r.Recipient))
+		}
+	})
 }

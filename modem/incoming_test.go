@@ -208,10 +208,14 @@ func TestRoutingIsWatched(t *testing.T) {
 	inVirtualTime(t, []sim.ModemConfig{{}}, func(t *testing.T, b *bench, ports *memory) {
 		b.accepts("modem0")
 		b.within(15*time.Minute, "report", func() bool { n, _ := b.counts(); return n == 1 })
-		b.fault(0, sim.Fault{On: sim.OnTime, Do: sim.Forget, Count: 1})
+		time.Sleep(time.Minute)
+		b.fault(0, on(`^AT\+CNMI\?`, sim.Fault{Do: sim.ReplyText, Text: "+CNMI: 2,0,0,0,0\r\n\r\nOK", Count: 1}))
 		time.Sleep(3 * time.Minute)
 		b.accepts("modem0")
 		b.within(15*time.Minute, "report", func() bool { n, _ := b.counts(); return n >= 2 })
+		if n := b.told(modem.EventRouting); n != 1 {
+			t.Errorf("told %d times", n)
+		}
 	})
 }
 
@@ -231,6 +235,9 @@ func TestAcknowledgements(t *testing.T) {
 					m.Receive("+33698765432", fmt.Sprint("message ", i))
 				}
 				b.within(15*time.Minute, "all", func() bool { r, n := b.counts(); return r >= 6 && n >= 6 })
+				if told := b.told(modem.EventRouting) > 0; told != (air > 15*time.Second) {
+					t.Errorf("told: %v", told)
+				}
 				b.unviolated()
 			})
 		})
@@ -242,12 +249,16 @@ func TestAcknowledgements(t *testing.T) {
 func TestWrongPlace(t *testing.T) {
 	p := sim.Generic()
 	p.ReportAnnouncement, p.EmptyIsOK = `"SM",1`, true
-	p.Faults = []sim.Fault{on(`^AT\+CNMI=2,.,0,1`, sim.Fault{Do: sim.ReplyError, Count: 6})} // it refuses at first
+	p.Faults = []sim.Fault{on(`^AT\+CNMI=.,.,0,1`, sim.Fault{Do: sim.ReplyError})} // it refuses at first
 	inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
 		b.line("modem0")
+		b.net.Modems()[0].ClearFaults()
 		for i := range 3 {
 			b.accepts("modem0")
 			b.within(15*time.Minute, "report", func() bool { n, _ := b.counts(); return n > i })
+		}
+		if n := b.told(modem.EventRouting); n != 1 {
+			t.Errorf("told %d times", n)
 		}
 	})
 }

@@ -1,6 +1,12 @@
 package modem
 
-import "testing"
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
 
 func TestStoredIndex(t *testing.T) {
 	for _, c := range []struct {
@@ -15,10 +21,133 @@ func TestStoredIndex(t *testing.T) {
 		{`+CMTI: "SM"`, "", 0, false},
 		{`+CMTI: "S;+CFUN=0",1`, "", 1, false},
 		{`+CMTI:`, "", 0, false},
+		{`+CDSI: "SM_P",0`, "SM_P", 0, true},
+		{`+CMTI: 5`, "", 5, true},
+		{`+CMTI: "SM",5,"more"`, "SM", 5, true},
+		{`+CMTI: "SM",99999999999`, "", 0, false},
 	} {
 		mem, index, ok := storedIndex(c.line)
 		if ok != c.ok || ok && (mem != c.mem || index != c.index) {
 			t.Errorf("%s: got %q, %d, %v", c.line, mem, index, ok)
 		}
 	}
+}
+
+func TestMemoryAnswers(t *testing.T) {
+	for s, want := range map[string]string{
+		`("SM","ME"),("SM"),("SM","SR")`:   "[[SM ME] [SM] [SM SR]]",
+		`("SM","ME","SM_P"), ( "SM" ), ()`: "[[SM ME SM_P] [SM] []]",
+		`(),(),()`:                         "[[] [] []]",
+		`"SM","ME"`:                        "[[SM] [ME]]",
+		`("S;D",1)`:                        "[[]]",
+		``:                                 "[[]]",
+	} {
+		if got := fmt.Sprint(memoryLists(s)); got != want {
+			t.Errorf("%s: %s", s, got)
+		}
+	}
+	for s, want := range map[string]string{
+		`"SM",3,20,"SM",3,20,"SR",0,10`: "[{SM {3 20}} {SM {3 20}} {SR {0 10}}]",
+		`"ME",3`:                        "[{ME {3 0}}]",
+		`,,,,,,,,`:                      "[]",
+		`3,20,3,20`:                     "[]",
+		`"SM",-1,x`:                     "[{SM {0 0}}]",
+	} {
+		if got := fmt.Sprint(memoryUsage(s)); got != want {
+			t.Errorf("%s: %s", s, got)
+		}
+	}
+	for s, want := range map[string]usage{
+		"3,20,3,20,0,50": {3, 20}, `"SM",4,30,"ME",1,2`: {4, 30}, "3": {}, "": {}, "20/30": {},
+	} {
+		if got := firstUsage(s); got != want {
+			t.Errorf("%s: %v", s, got)
+		}
+	}
+	for _, c := range []struct{ receiving, names, want string }{
+		{"SM", "SM ME SR MT", "SR SM ME"},
+		{"MT", "SM ME MT SR", "SR MT"},
+		{"ME", "ME ME_P SM SM_P", "ME SM"},
+		{"", "", ""},
+	} {
+		if got := strings.Join(distinctMemories(strings.Fields(c.names), c.receiving), " "); got != c.want {
+			t.Errorf("%s of %s: %s", c.receiving, c.names, got)
+		}
+	}
+}
+
+func TestParseStored(t *testing.T) {
+	const pdu = "0006D60B911326880736F4111011719551401110117195714000"
+	for _, c := range []struct {
+		info []string
+		want storedMessage
+	}{
+		{[]string{"+CMGR: 1,,25", pdu}, storedMessage{body: pdu, octets: 25}},
+		{[]string{"+CMGR:0,25", pdu}, storedMessage{body: pdu, octets: 25}},
+		{[]string{`+CMGR: 3,"me",25`, pdu}, storedMessage{body: pdu, octets: 25, sent: true}},
+		{[]string{"+CMGR: 2,,25", pdu}, storedMessage{body: pdu, octets: 25, unsent: true}},
+		{[]string{pdu}, storedMessage{body: pdu}},
+		{[]string{"+CMGR: 0,,0"}, storedMessage{}},
+		{[]string{`+CMGR: "REC READ","+336",,"26/11/09,15:21:27+04"`, "text"}, storedMessage{body: "text", textual: true}},
+		{[]string{"+CMGR:"}, storedMessage{}},
+		{nil, storedMessage{}},
+	} {
+		if got := parseStored(c.info); got != c.want {
+			t.Errorf("%q: %+v", c.info, got)
+		}
+	}
+}
+
+// TestStoreIsBounded: announcements and places take no more than so much
+// memory, whatever the modem says.
+func TestStoreIsBounded(t *testing.T) {
+	c := newChores()
+	for i := range 10_000 {
+		c.announce(fmt.Sprintf(`+CMTI: "SM",%d`, i), i%2 == 0)
+		c.direct(time.Now())
+		c.store.enter(place{"SM", i}, uint64(i))
+	}
+	if len(c.store.announced) > maxAnnounced || len(c.acks) > maxAnnounced || len(c.store.entries) > maxPlaces {
+		t.Errorf("%d, %d, %d", len(c.store.announced), len(c.acks), len(c.store.entries))
+	}
+}
+
+// FuzzStored: whatever a modem answers of its memories is read within bounds.
+func FuzzStored(f *testing.F) {
+	f.Add(`"SM",3,20,"SM",3,20,"SR",0,10`, "+CMGR: 1,,25\n0006D60B911326880736F4111011719551401110117195714000")
+	f.Add(`("SM","ME"),("SM"),("SM","SR")`, `+CMGR: "REC READ","+336",,"26/11/09,15:21:27+04"`+"\ntext")
+	f.Add(`+CDSI: "SM",0`, `+CMT: "+33612345678",,"26/11/09,15:21:27+04"`+"\nOK")
+	f.Add(`+CDS: 6,7,"+33612345678",145,"26/11/09,15:21:27+04","26/11/09,15:21:29+04",0`, "")
+	f.Add("(0-3),(0-3),(0,2),(0,1),(0,1)", "+CMGR: 3,,0")
+	f.Fuzz(func(t *testing.T, answer, lines string) {
+		for _, u := range memoryUsage(answer) {
+			if !isMemory(u.name) || u.used < 0 || u.total < 0 {
+				t.Errorf("%q, %v", u.name, u.usage)
+			}
+		}
+		for _, names := range memoryLists(answer) {
+			if distinct := distinctMemories(names, ""); len(distinct) > maxMemories || slices.Contains(distinct, "") {
+				t.Errorf("%q", distinct)
+			}
+		}
+		firstUsage(answer)
+		if _, index, ok := storedIndex(answer); ok && (index < 0 || index > maxTotal) {
+			t.Errorf("index %d", index)
+		}
+		if got := indications(answer); len(got) == 0 || len(got) > maxIndications {
+			t.Errorf("%d settings", len(got))
+		}
+		textReport(answer)
+		head, body, _ := strings.Cut(lines, "\n")
+		if in, ok := textMessage(head, body); ok && len(in.PDU) > maxPDU {
+			t.Errorf("a TPDU of %d octets", len(in.PDU))
+		}
+		m := parseStored(strings.Split(lines, "\n"))
+		if raw, err := decodeTPDU(m.body, m.octets); err == nil && len(raw) > maxPDU {
+			t.Errorf("%d octets", len(raw))
+		}
+		if len(octetsOf(m.body)) > maxPDU {
+			t.Error("too long")
+		}
+	})
 }
