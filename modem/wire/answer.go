@@ -96,16 +96,19 @@ func (w *Wire) answer(line []byte) {
 	c := &w.cmd
 	c.answers++
 	c.lateOK = time.Time{} // the OK of what came before would have come by now
-	if c.shape == oneLine {
+	switch {
+	case c.shape == oneLine:
 		w.hold(line)
-	} else {
-		if c.query && c.answers > 1 {
-			w.unsolicited(line)
-		}
+	case c.query && c.answers > 1:
+		w.unsolicited(line)
+	}
+	if c.phase == idle { // the unsolicited reading ended the command
+		return
+	}
+	if c.shape != oneLine {
 		w.info(line)
 	}
 	switch {
-	case c.phase == idle: // the unsolicited reading ended the command
 	case c.shape == messages:
 		w.expectOwn(line)
 	case c.earlyOK:
@@ -198,8 +201,8 @@ func (w *Wire) deliver(u URC) {
 	w.urcs.put(u, carriesMessage(u.Line))
 }
 
-// fits tells whether a line without prefix is part of the command's answer.
-func (w *Wire) fits(line []byte) bool {
+// answersBare tells whether a line without prefix is part of the answer.
+func (w *Wire) answersBare(line []byte) bool {
 	c := &w.cmd
 	if c.phase != answering {
 		return false

@@ -72,6 +72,9 @@ func checkOut(t *testing.T, w *Wire, command string) {
 	out, prompt := strings.CutPrefix(string(w.out), ">")
 	finals := 0
 	for _, line := range strings.Split(out, "\n") {
+		if finals > 0 && line != "" {
+			t.Errorf("%q behind the final result", line)
+		}
 		final := finalResult([]byte(line)) != nil
 		if final {
 			finals++

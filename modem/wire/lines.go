@@ -110,7 +110,7 @@ func (w *Wire) line(line []byte) {
 		w.unsolicited(line)
 	case !utf8.Valid(line):
 		w.salvage(line)
-	case w.fits(line):
+	case w.answersBare(line):
 		w.info(line)
 	default:
 		if w.cmd.phase == idle {

@@ -7,8 +7,11 @@
 // What always holds:
 //
 //   - The port is read all the time, in a goroutine of the Wire's own.
-//   - An unsolicited line never reaches the engine as the answer of a command
-//     with another prefix, and no such line is lost short of a flood.
+//   - An unsolicited message never reaches the engine as the answer of a command
+//     with another prefix, and each comes out once, whole and in order, short of
+//     a flood: also one of several lines, or one in the middle of an echo.
+//   - Of lines with the prefix of the answer where only one can be it, one is the
+//     answer and the others are unsolicited; which it is, the final result tells.
 //   - One prompt passes per two-step command, only before its payload.
 //   - A final result passes only while a command is running.
 //   - Memory is bounded, whatever the modem sends.
@@ -30,7 +33,8 @@ type Port interface {
 
 // URC is an unsolicited result code.
 type URC struct {
-	// Line is the (first) line without its line end.
+	// Line is the (first) line without its line end. The text of a +CUSD can
+	// have several: they are joined by "\n", empty ones left out.
 	Line string
 	// Body is the second line of +CMT, +CDS and +CBM: a PDU in hex, or what a
 	// modem in text mode sends. "" where there is none or it never came.
