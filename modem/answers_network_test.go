@@ -2,6 +2,7 @@ package modem
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -33,7 +34,7 @@ func TestRegistrationShapes(t *testing.T) {
 				t.Errorf("%s: %d", line, got)
 			}
 		}
-		if r := registration(stat); r.usable() != strings.Contains(" 1 5 6 7 9 10 ", fmt.Sprintf(" %d ", stat)) || !r.usable() && r.reason() == "" {
+		if r := registration(stat); r.usable() != slices.Contains([]int{1, 5, 6, 7, 9, 10}, stat) || !r.usable() && r.reason() == "" {
 			t.Errorf("%d: usable %v", stat, r.usable())
 		}
 	}

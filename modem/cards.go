@@ -202,7 +202,8 @@ func (c *cards) refused(modem string) (attempt string) {
 	return attempt
 }
 
-// byICCID tells whether SIMs are told apart by it.
+// byICCID tells whether some SIM is known by its ICCID, or will have to be found
+// by it when it is locked.
 func (c *cards) byICCID() bool {
 	return slices.ContainsFunc(c.set, func(card Card) bool { return card.ICCID != "" || card.PINFile != "" })
 }

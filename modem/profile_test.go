@@ -134,7 +134,7 @@ func TestOwnProfilesGoLast(t *testing.T) {
 
 func TestParseProfilesRefuses(t *testing.T) {
 	for text, want := range map[string]string{
-		"[profile.x]\nmodle = [\"a\"]":                               "profile.x.modle",
+		"[profile.x]\nbaud = [\"a\"]":                                "profile.x.baud",
 		"[profile.x]":                                                "profile.x.manufacturer",
 		"[profile.x]\nmodel = [\"\"]":                                "profile.x.model",
 		"[profile.x]\nmodel = \"a\"":                                 "profile.x.model",
