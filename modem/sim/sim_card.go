@@ -153,7 +153,7 @@ func (m *Modem) pinTries(c command) outcome {
 	case m.sim.cpin() == "":
 		return m.cme(cmeSIMNotInserted)
 	}
-	lines := strings.Split(fmt.Sprintf(triesCommands()[c.name]+"%.0[6]s", m.sim.cpin(), m.sim.tries, m.sim.pukTries, 3, 10, ""), "\r\n")
+	lines := strings.Split(fmt.Sprintf(triesCommands()[c.name], m.sim.cpin(), m.sim.tries, m.sim.pukTries, 3, 10), "\r\n")
 	if c.form == formSet { // about one of them
 		which := arguments(c.args)[0]
 		lines = slices.DeleteFunc(lines, func(line string) bool {
