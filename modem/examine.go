@@ -271,8 +271,9 @@ func (x *examiner) probe(port wire.Port) {
 
 	asleep := time.AfterFunc(wakeLimit, x.session.close)
 	err = x.session.resync(x.ctx)
-	if !asleep.Stop() || err != nil {
-		x.unanswered()
+	inTime := asleep.Stop() && x.ctx.Err() == nil
+	if !inTime || err != nil {
+		x.unanswered(inTime && errors.Is(err, errGone))
 		return
 	}
 	x.Modem = true

@@ -32,13 +32,12 @@ const (
 
 // What is wrong with what is behind it.
 const (
-	FoundMute      FindingCode = "mute"
-	FoundVanished  FindingCode = "vanished"
-	FoundNMEA      FindingCode = "nmea_port"
-	FoundDiag      FindingCode = "diag_port"
-	FoundNoModem   FindingCode = "not_a_modem"
-	FoundOtherPort FindingCode = "other_port"
-	FoundFellMute  FindingCode = "fell_mute"
+	FoundMute     FindingCode = "mute"
+	FoundVanished FindingCode = "vanished"
+	FoundNMEA     FindingCode = "nmea_port"
+	FoundDiag     FindingCode = "diag_port"
+	FoundNoModem  FindingCode = "not_a_modem"
+	FoundFellMute FindingCode = "fell_mute"
 )
 
 // What is wrong with a modem, its SIM or its network.
@@ -205,8 +204,15 @@ func (x *examiner) ignoreRule() string {
 	return fmt.Sprintf(`ATTRS{idVendor}=="%s", ATTRS{idProduct}=="%s", ENV{ID_MM_DEVICE_IGNORE}="1"`, vendor, product)
 }
 
-// unanswered says what is on a port that answers no AT command.
-func (x *examiner) unanswered() {
+// unanswered says what is on a port that answers no AT command; gone: the port
+// ended while it was asked.
+func (x *examiner) unanswered(gone bool) {
+	if gone {
+		x.find(Failing, FoundVanished, "The port went away while it was being examined.",
+			"Plug the modem out and in again. If it happens again, its cable is loose or its USB port has too little power: use a hub with a supply of its own.",
+			"$ sudo dmesg | tail -20")
+		return
+	}
 	other := "If it is one of several ports of a modem, use the one that takes commands: without a port, doctor tries them all."
 	switch kindOf(x.tap.heard()) {
 	case streamNMEA:

@@ -390,3 +390,21 @@ func TestExamineUSB(t *testing.T) {
 		sound(t, e, modem.FoundNoPermission, `ATTRS{idVendor}=="2c7c", ATTRS{idProduct}=="0125"`)
 	}
 }
+
+// A port that ends while it is examined is told from one that is mute.
+func TestExamineVanishes(t *testing.T) {
+	master, slave, err := pseudoTerminal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
+	go func() {
+		_, _ = master.Read(make([]byte, 1)) // it has been written to
+		_ = master.Close()
+	}()
+	e := modem.Examine(context.Background(), modem.ExamineConfig{}, slave.Name())
+	if len(e.Findings) != 1 || e.Findings[0].Code != modem.FoundVanished {
+		t.Errorf("%+v", e.Findings)
+	}
+	sound(t, e, modem.FoundVanished, "dmesg")
+}

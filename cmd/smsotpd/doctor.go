@@ -57,10 +57,9 @@ The exit code is 0 if a modem can be used and nothing is wrong with any, else 1.
 			defer stop()
 			found, left := d.examine(ctx)
 			report := newDoctorReport(found, left)
+			var unsent error
 			if send.wanted {
-				if err := d.send(ctx, send, &report, found); err != nil {
-					return err
-				}
+				report.Send, unsent = d.send(ctx, send, found)
 			}
 			if asJSON {
 				enc := json.NewEncoder(p.stdout)
@@ -69,7 +68,7 @@ The exit code is 0 if a modem can be used and nothing is wrong with any, else 1.
 			} else {
 				err = report.print(p.stdout)
 			}
-			return cmp.Or(err, report.verdict())
+			return cmp.Or(err, unsent, report.verdict())
 		},
 	}
 	flags := cmd.Flags()

@@ -90,37 +90,36 @@ func isTerminal(f *os.File) bool {
 	return err == nil && is
 }
 
-// send makes the loopback between two modems that are known to be usable, and
-// puts what it shows into the report.
-func (d *doctor) send(ctx context.Context, o sendOptions, report *doctorReport, found []examined) error {
+// send makes the loopback and says what it shows. It is only begun between two
+// modems that can work as they are.
+func (d *doctor) send(ctx context.Context, o sendOptions, found []examined) (*doctorSend, error) {
 	if len(found) != 2 {
-		return usagef("the two ports are one and the same")
+		return nil, usagef("the two ports are one and the same")
 	}
 	for _, e := range found {
 		if !e.Usable() || e.SIM == modem.SIMPIN {
-			return nil // what is wrong with it is in the report
+			return nil, fmt.Errorf("nothing was sent: the modem on %s can't work yet", e.Port)
 		}
 	}
 	own := d.ownNumber(o, found[1])
 	if own == "" {
-		return usagef("the number of the SIM in %s is not known: give it by --number %s=+NUMBER, or as number in its [sim.NAME]", d.ports[1], d.ports[1])
+		return nil, usagef("the number of the SIM in %s is not known: give it by --number %s=+NUMBER, or as number in its [sim.NAME]", d.ports[1], d.ports[1])
 	}
 	fmt.Fprintf(d.stderr, "sending %d messages; this takes up to some minutes\n", modem.LoopbackMessages)
 	l, err := modem.RunLoopback(ctx, modem.LoopbackConfig{
 		From: d.ports[0], To: d.ports[1], Number: own, Opener: d.opener, Profiles: d.exam.Profiles, Cards: d.exam.Cards,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	s := newDoctorSend(d.ports[0], d.ports[1], l)
-	report.Send = &s
 	path := filepath.Join(d.config.StateDir, modem.CapabilitiesFile)
 	if err := modem.Remember(path, l); err != nil {
 		fmt.Fprintf(d.stderr, "what was learnt could not be kept: %v\n", err)
-		return nil
+		return &s, nil
 	}
 	s.RememberedIn = path
-	return nil
+	return &s, nil
 }
 
 // ownNumber is that of the SIM: by the command line, or else by the settings.
