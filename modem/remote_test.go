@@ -2,15 +2,19 @@ package modem
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestRemoteAddress(t *testing.T) {
@@ -172,7 +176,7 @@ func TestRemoteTelnet(t *testing.T) {
 			// The server's half of the protocol, by its own eyes: it agrees to all
 			// options, confirms all settings and echoes data.
 			_, _ = c.Write(option(telnetWill, optionBinary))
-			client := telnet{framing: telnetFraming, hostileReply: false}
+			client := telnet{framing: telnetFraming}
 			buf := make([]byte, 512)
 			var confirmed, agreed bool
 			for {
@@ -260,5 +264,65 @@ func TestRemoteNeverHangs(t *testing.T) {
 			t.Error("a server that negotiates without end is heard")
 		}
 		port.Close()
+	}
+}
+
+// TestRemoteNoticesTheDead: the kernel is told to give a dead peer up within
+// 30 s, whether or not anything is said.
+func TestRemoteNoticesTheDead(t *testing.T) {
+	address := server(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	port, err := impatient().Open("tcp://" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	raw, err := port.(*remotePort).conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	option := func(level, name int) (value int) {
+		t.Helper()
+		var inner error
+		if err := raw.Control(func(fd uintptr) { value, inner = unix.GetsockoptInt(int(fd), level, name) }); err != nil || inner != nil {
+			t.Fatal(err, inner)
+		}
+		return value
+	}
+	idle, interval, count := option(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE), option(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL), option(unix.IPPROTO_TCP, unix.TCP_KEEPCNT)
+	if option(unix.SOL_SOCKET, unix.SO_KEEPALIVE) == 0 || idle+interval*count > 30 {
+		t.Errorf("idle: %d s and %d times %d s", idle, count, interval)
+	}
+	if ms := option(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT); ms == 0 || ms > 30_000 {
+		t.Errorf("unacknowledged: %d ms", ms)
+	}
+}
+
+// TestRemoteIsTriedAtAPace: a server that ends each connection at once is not
+// asked without a pause.
+func TestRemoteIsTriedAtAPace(t *testing.T) {
+	tried := make(chan time.Time, 100)
+	address := server(t, func(net.Conn) { tried <- time.Now() })
+	pool, err := NewPool(PoolConfig{
+		Ports:    []string{"tcp://" + address},
+		Logger:   slog.New(slog.DiscardHandler),
+		Timeouts: Timeouts{Appear: 20 * time.Millisecond, Retry: 200 * time.Millisecond},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- pool.Run(ctx) }()
+	first := <-tried
+	var last time.Time
+	for range 6 {
+		last = <-tried
+	}
+	if took := last.Sub(first); took < 500*time.Millisecond {
+		t.Errorf("seven tries in %v", took)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -44,8 +44,10 @@ func TestTelnetDecoding(t *testing.T) {
 		{"one that is broken off", octets(do, []byte{telnetIAC, telnetSB, 44, 1, telnetIAC, telnetWill, 1, 'O', 'K'}), "OK"},
 		{"commands without option", octets(do, []byte{telnetIAC, 241, 'O', telnetIAC, 249, 'K'}), "OK"},
 		{"a banner first", octets([]byte("hello\r\n"), option(telnetWill, 1), []byte("OK")), "hello\r\nOK"},
-		{"far behind the beginning", octets(bytes.Repeat([]byte{'x'}, maxBanner), []byte("x"), do),
-			string(octets(bytes.Repeat([]byte{'x'}, maxBanner), []byte("x"), do))},
+		{
+			"far behind the beginning", octets(bytes.Repeat([]byte{'x'}, maxBanner), []byte("x"), do),
+			string(octets(bytes.Repeat([]byte{'x'}, maxBanner), []byte("x"), do)),
+		},
 	} {
 		for chunk := 1; chunk <= len(c.said); chunk++ {
 			var whole, cut telnet

@@ -29,28 +29,61 @@ func TestTraceShows(t *testing.T) {
 		talk []string // "> sent" and "< received", or "<-" for what has no line's end
 		want []string
 	}{
-		{"a query", []string{"> AT+CREG?", "< +CREG: 2,1,\"4048\",\"0B78\",7", "< OK"},
-			[]string{"> AT+CREG?", `< +CREG: 2,1,"«4 digits»","«4 hex digits»",7`, "< OK"}},
-		{"an echo", []string{"> AT+CSQ", "< AT+CSQ", "< +CSQ: 28,99", "< OK"},
-			[]string{"> AT+CSQ", "< AT+CSQ", "< +CSQ: 28,99", "< OK"}},
-		{"ranges", []string{"> AT+CNMI=?", "< +CNMI: (0-3),(0,1,2),(0,2),(0-1),(0,1)", "> AT+CNMI=2,1,0,1,0", "< +CMS ERROR: 303"},
-			[]string{"> AT+CNMI=?", "< +CNMI: (0-3),(0,1,2),(0,2),(0-1),(0,1)", "> AT+CNMI=2,1,0,1,0", "< +CMS ERROR: 303"}},
-		{"who it is", []string{"> AT+CGMI", "< Quectel", "> AT+CGMR", "< EC25EFAR06A06M4G", "> AT+CGSN", "< 861234567890123", "> AT+CIMI", "< 208011234567890"},
-			[]string{"> AT+CGMI", "< Quectel", "> AT+CGMR", "< EC25EFAR06A06M4G", "> AT+CGSN", "< 86123«10 digits»", "> AT+CIMI", "< 20801«10 digits»"}},
-		{"a PIN", []string{`> AT+CPIN="1234"`, `< AT+CPIN="1234"`, "> AT+CPIN=1234", "< +CPIN: READY", "< +CPIN:READY", "< +CME ERROR: SIM PIN required"},
-			[]string{`> AT+CPIN="«4 digits»"`, `< AT+CPIN="«4 digits»"`, "> AT+CPIN=«4 digits»", "< +CPIN: READY", "< +CPIN: READY", "< +CME ERROR: SIM PIN required"}},
-		{"operator and memories", []string{`< +COPS: 0,0,"Orange F",7`, `< +COPS: 0,2,"20801",7`, `< +CPMS: "SM",3,20,"SR",0,10`, `< +CMTI: "SM",12`, `< +CSCA: "+33609001390",145`},
-			[]string{`< +COPS: 0,0,"Orange F",7`, `< +COPS: 0,2,"«5 digits»",7`, `< +CPMS: "SM",3,20,"SR",0,10`, `< +CMTI: "SM",12`, `< +CSCA: "«12 characters»",145`}},
-		{"vendor lines", []string{"< RDY", "< ^RSSI:26", `< ^HCSQ:"LTE",60,52,106,24`, "< ^BOOT:20952548,0,0,0,72", "< Call Ready"},
-			[]string{"< RDY", "< ^RSSI: 26", `< ^HCSQ: "LTE",60,52,106,24`, "< ^BOOT: «8 digits»,0,0,0,72", "< Call Ready"}},
-		{"a report", []string{"< +CDS: 25", "< 0006D60B911326880736F4111011719551401110117195714000"},
-			[]string{"< +CDS: 25", "< «PDU: SMSC 0 octets, first octet 06, MR 214, address of 11, type 91, status 00»"}},
-		{"a text-mode message", []string{`< +CMT: "+33612345678",,"26/11/23,19:10:27+04"`, "< OK", "< the second line"},
-			[]string{`< +CMT: "«12 characters»",,"«20 characters»"`, "< OK", "< «15 characters»"}},
-		{"USSD over lines", []string{`< +CUSD: 0,"Balance`, "< OK", "< 123", `< end",15`, "> AT", "< RDY"},
-			[]string{`< +CUSD: 0,"«7 characters»"`, "< OK", "< «3 digits»", "< «7 characters»", "> AT", "< RDY"}},
-		{"noise", []string{"< \x00\x00\x01", "< $GPGGA,123519,4807.038,N", "< \xff\xfe~}"},
-			[]string{"< «and 3 control octets»", "< $GPGGA: x"}},
+		{
+			"a query",
+			[]string{"> AT+CREG?", "< +CREG: 2,1,\"4048\",\"0B78\",7", "< OK"},
+			[]string{"> AT+CREG?", `< +CREG: 2,1,"«4 digits»","«4 hex digits»",7`, "< OK"},
+		},
+		{
+			"an echo",
+			[]string{"> AT+CSQ", "< AT+CSQ", "< +CSQ: 28,99", "< OK"},
+			[]string{"> AT+CSQ", "< AT+CSQ", "< +CSQ: 28,99", "< OK"},
+		},
+		{
+			"ranges",
+			[]string{"> AT+CNMI=?", "< +CNMI: (0-3),(0,1,2),(0,2),(0-1),(0,1)", "> AT+CNMI=2,1,0,1,0", "< +CMS ERROR: 303"},
+			[]string{"> AT+CNMI=?", "< +CNMI: (0-3),(0,1,2),(0,2),(0-1),(0,1)", "> AT+CNMI=2,1,0,1,0", "< +CMS ERROR: 303"},
+		},
+		{
+			"who it is",
+			[]string{"> AT+CGMI", "< Quectel", "> AT+CGMR", "< EC25EFAR06A06M4G", "> AT+CGSN", "< 861234567890123", "> AT+CIMI", "< 208011234567890"},
+			[]string{"> AT+CGMI", "< Quectel", "> AT+CGMR", "< EC25EFAR06A06M4G", "> AT+CGSN", "< 86123«10 digits»", "> AT+CIMI", "< 20801«10 digits»"},
+		},
+		{
+			"a PIN",
+			[]string{`> AT+CPIN="1234"`, `< AT+CPIN="1234"`, "> AT+CPIN=1234", "< +CPIN: READY", "< +CPIN:READY", "< +CME ERROR: SIM PIN required"},
+			[]string{`> AT+CPIN="«4 digits»"`, `< AT+CPIN="«4 digits»"`, "> AT+CPIN=«4 digits»", "< +CPIN: READY", "< +CPIN: READY", "< +CME ERROR: SIM PIN required"},
+		},
+		{
+			"operator and memories",
+			[]string{`< +COPS: 0,0,"Orange F",7`, `< +COPS: 0,2,"20801",7`, `< +CPMS: "SM",3,20,"SR",0,10`, `< +CMTI: "SM",12`, `< +CSCA: "+33609001390",145`},
+			[]string{`< +COPS: 0,0,"Orange F",7`, `< +COPS: 0,2,"«5 digits»",7`, `< +CPMS: "SM",3,20,"SR",0,10`, `< +CMTI: "SM",12`, `< +CSCA: "«12 characters»",145`},
+		},
+		{
+			"vendor lines",
+			[]string{"< RDY", "< ^RSSI:26", `< ^HCSQ:"LTE",60,52,106,24`, "< ^BOOT:20952548,0,0,0,72", "< Call Ready"},
+			[]string{"< RDY", "< ^RSSI: 26", `< ^HCSQ: "LTE",60,52,106,24`, "< ^BOOT: «8 digits»,0,0,0,72", "< Call Ready"},
+		},
+		{
+			"a report",
+			[]string{"< +CDS: 25", "< 0006D60B911326880736F4111011719551401110117195714000"},
+			[]string{"< +CDS: 25", "< «PDU: SMSC 0 octets, first octet 06, MR 214, address of 11, type 91, status 00»"},
+		},
+		{
+			"a text-mode message",
+			[]string{`< +CMT: "+33612345678",,"26/11/23,19:10:27+04"`, "< OK", "< the second line"},
+			[]string{`< +CMT: "«12 characters»",,"«20 characters»"`, "< OK", "< «15 characters»"},
+		},
+		{
+			"USSD over lines",
+			[]string{`< +CUSD: 0,"Balance`, "< OK", "< 123", `< end",15`, "> AT", "< RDY"},
+			[]string{`< +CUSD: 0,"«7 characters»"`, "< OK", "< «3 digits»", "< «7 characters»", "> AT", "< RDY"},
+		},
+		{
+			"noise",
+			[]string{"< \x00\x00\x01", "< $GPGGA,123519,4807.038,N", "< \xff\xfe~}"},
+			[]string{"< «and 3 control octets»", "< $GPGGA: x"},
+		},
 	} {
 		tr, lines := trace("m")
 		for _, said := range c.talk {
