@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -214,30 +215,27 @@ func (r *registry) bind(w *worker, b *binding, s sighting) recognition {
 // at the port that the operator has named gives up its name, and so does one
 // that names another IMEI than before while it is open.
 func (r *registry) freeName(w *worker, wanted string) string {
-	name := wanted
-	for n := 2; ; n++ {
-		i := r.named(name)
-		if i < 0 {
-			return name
-		}
+	if i := r.named(wanted); i >= 0 {
 		if b := r.bound[i]; !b.live && w.explicit || b.live && b.owner == w {
 			r.forget(i)
-			return name
 		}
+	}
+	taken := make(map[string]bool, len(r.bound))
+	for _, b := range r.bound {
+		taken[b.name] = true
+	}
+	name := wanted
+	for n := 2; taken[name]; n++ {
 		name = fmt.Sprintf("%s-%d", wanted, n)
 	}
+	return name
 }
 
 func (r *registry) named(name string) int {
-	for i, b := range r.bound {
-		if b.name == name {
-			return i
-		}
-	}
-	return -1
+	return slices.IndexFunc(r.bound, func(b *binding) bool { return b.name == name })
 }
 
-func (r *registry) forget(i int) { r.bound = append(r.bound[:i], r.bound[i+1:]...) }
+func (r *registry) forget(i int) { r.bound = slices.Delete(r.bound, i, i+1) }
 
 func (r *registry) remember(b *binding) {
 	for i := 0; len(r.bound) >= maxBound && i < len(r.bound); {

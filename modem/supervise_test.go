@@ -125,25 +125,16 @@ func (b *bay) stick(m *sim.Modem, ports, first int, usb modem.USBPort) {
 	}
 }
 
-// occasions counts events.
-type occasions struct {
-	mu   sync.Mutex
-	list []modem.Event // guarded by mu
-}
-
-func (o *occasions) note(e modem.Event) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.list = append(o.list, e)
-}
+// occasions counts the events of a bench.
+type occasions struct{ *bench }
 
 // kinds are the events of the modem in their order, or of all where name is
 // "".
-func (o *occasions) kinds(name string) []modem.EventKind {
+func (o occasions) kinds(name string) []modem.EventKind {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var kinds []modem.EventKind
-	for _, e := range o.list {
+	for _, e := range o.events {
 		if name == "" || e.Modem == name {
 			kinds = append(kinds, e.Kind)
 		}
@@ -151,7 +142,7 @@ func (o *occasions) kinds(name string) []modem.EventKind {
 	return kinds
 }
 
-func (o *occasions) count(kind modem.EventKind) int {
+func (o occasions) count(kind modem.EventKind) int {
 	n := 0
 	for _, k := range o.kinds("") {
 		if k == kind {
@@ -165,13 +156,14 @@ func (o *occasions) count(kind modem.EventKind) int {
 type supervised struct {
 	*bench
 	bay    *bay
-	events *occasions
+	events occasions
 }
 
 func supervise(t *testing.T, test func(*testing.T, *supervised)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		s := &supervised{bench: newBench(t, at0()), bay: newBay(), events: &occasions{}}
+		s := &supervised{bench: newBench(t, at0()), bay: newBay()}
+		s.events = occasions{s.bench}
 		s.patience = time.Hour
 		defer func() {
 			if s.stop != nil {
@@ -184,7 +176,7 @@ func supervise(t *testing.T, test func(*testing.T, *supervised)) {
 
 func (s *supervised) begin(ports ...string) {
 	s.run(modem.PoolConfig{
-		Opener: s.bay, USB: s.bay, Ports: ports, OnEvent: s.events.note,
+		Opener: s.bay, USB: s.bay, Ports: ports,
 		Timeouts: modem.Timeouts{Quiet: 300 * time.Millisecond},
 	})
 }
