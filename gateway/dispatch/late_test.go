@@ -15,6 +15,7 @@ func (h *hall) doubtThen(after time.Duration, late modem.Result) func(modem.Subm
 		h.went(s.Text)
 		if after == 0 {
 			s.Late(late)
+			time.Sleep(10 * time.Millisecond) // virtual time
 		} else {
 			time.AfterFunc(after, func() { s.Late(late) })
 		}

@@ -42,6 +42,9 @@ func TestLateAcceptance(t *testing.T) {
 			held(t, o, id)
 			o.send(t, id, "b", doubt())
 		}, Accepted, true, false},
+		{"given up by the service centre", func(t *testing.T, o *office, id ID) {
+			o.report(t, "a", 7, alice, FateGaveUp, o.now())
+		}, Queued, false, true},
 		{"withdrawn", func(t *testing.T, o *office, id ID) {
 			o.move(t, func(tx storage.Tx) (Outcome, error) { return o.Withdraw(tx, id, Canceled) })
 		}, Accepted, false, false},
@@ -114,6 +117,10 @@ func TestLateRefusal(t *testing.T) {
 		{"for good", func(*testing.T, *office, ID) {}, Settlement{Result: ResultDestination}, Failed, false},
 		{"for good, when it is queued again", held, Settlement{Result: ResultDestination}, Failed, false},
 		{"when it is queued again", held, refused, Queued, false},
+		{"when its re-send was refused", func(t *testing.T, o *office, id ID) {
+			held(t, o, id)
+			o.send(t, id, "b", refused)
+		}, refused, Queued, false},
 		{"while it is sent again", func(t *testing.T, o *office, id ID) {
 			held(t, o, id)
 			o.begin(t, id, o.carrier("b"))

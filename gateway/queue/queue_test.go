@@ -79,6 +79,7 @@ func TestBackoff(t *testing.T) {
 		{"temporary", Settlement{Result: ResultTemporary}, []time.Duration{2, 4, 8, 16, 32, 32}},
 		{"at once by another SIM", Settlement{Result: ResultTemporary, OtherSIM: true}, []time.Duration{0, 4, 8, 16, 32, 32}},
 		{"the SIM's own fault", Settlement{Result: ResultSIM}, []time.Duration{0, 4, 8, 16, 32, 32}},
+		{"the SIM's own fault, and others are there", Settlement{Result: ResultSIM, OtherSIM: true}, []time.Duration{0, 0, 0, 0}},
 		{"soon", Settlement{Result: ResultTemporary, Soon: time.Second}, []time.Duration{1, 4, 8, 16, 32, 32}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
