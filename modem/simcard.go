@@ -262,9 +262,34 @@ func (p *preparation) subscriber(ctx context.Context) error {
 				return wait{}, err
 			}
 		}
-		p.learn(func(i *identity) { i.imsi = imsi })
-		p.cards.learn(p.identity())
-		p.knowSIM()
-		return wait{}, p.claim(p.identity())
+		return wait{}, p.own(imsi)
 	})
+}
+
+// own takes the IMSI for that of the SIM in the modem; "" if it won't say.
+func (p *preparation) own(imsi string) error {
+	p.learn(func(i *identity) { i.imsi = imsi })
+	p.cards.learn(p.identity())
+	if imsi != "" {
+		p.knowSIM()
+	}
+	return p.claim(p.identity())
+}
+
+// lastCall asks once more for an IMSI that was kept back: the SIM may have been
+// away, and be registered by now. What is handed over from here on is the
+// modem's own where it still won't say.
+func (p *preparation) lastCall(ctx context.Context) error {
+	if p.identity().imsi != "" {
+		return nil
+	}
+	info, err := p.ask(ctx, "+CIMI", limitSIM)
+	if err != nil && !answered(err) {
+		return err
+	}
+	defer p.knowSIM()
+	if imsi := digits(info, 6, 15); imsi != "" {
+		return p.own(imsi)
+	}
+	return nil
 }

@@ -381,3 +381,15 @@ func TestReportOfASIMThatWasAway(t *testing.T) {
 		}
 	})
 }
+
+// A SIM that was taken out just when its IMSI was asked for is known before
+// anything is credited to it.
+func TestIMSIOfASIMThatWasAway(t *testing.T) {
+	inVirtualTime(t, []sim.ModemConfig{{Faults: []sim.Fault{
+		{On: sim.OnCommand, Match: regexp.MustCompile(`^AT\+CIMI$`), Count: 3, Do: sim.ReplyError},
+	}}}, func(t *testing.T, b *bench, _ *memory) {
+		if got := b.line("modem0").IMSI(); got != b.net.Modems()[0].IMSI() {
+			t.Errorf("IMSI %q", got)
+		}
+	})
+}
