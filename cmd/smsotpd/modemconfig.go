@@ -136,6 +136,9 @@ func (c Config) validateSIMs() error {
 		wrong := func(key, what string) {
 			errs = append(errs, fmt.Errorf("sim.%s.%s %s", card.Name, key, what))
 		}
+		if !isWord(card.Name) {
+			errs = append(errs, fmt.Errorf("sim.%s: a SIM's name has no blanks, and at most %d characters", card.Name, maxWord))
+		}
 		if card.ICCID == "" && card.IMSI == "" {
 			wrong("iccid", "or imsi must say which SIM is meant")
 		}
