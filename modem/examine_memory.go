@@ -98,7 +98,7 @@ func Remember(path string, l Loopback) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(f.Name())
+	defer func() { _ = os.Remove(f.Name()) }() // it has its own name by then, unless something failed
 	_, err = f.Write(append(raw, '\n'))
 	if err = cmp.Or(err, f.Sync(), f.Close()); err != nil {
 		return err
