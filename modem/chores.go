@@ -123,19 +123,20 @@ func (c *chores) hasten(by time.Time) {
 // chore does the next thing that is due, with one command or a few that belong
 // together. The caller has the turn. Errors are those of command.
 func (s *session) chore(ctx context.Context) error {
-	err := s.nextChore(ctx, time.Now())
+	did, err := s.nextChore(ctx, time.Now())
 	if err == nil {
-		s.chores.schedule(time.Now())
+		s.chores.schedule(did)
 	}
 	return err
 }
 
-func (s *session) nextChore(ctx context.Context, now time.Time) error {
+// nextChore tells whether there was something to do.
+func (s *session) nextChore(ctx context.Context, now time.Time) (did bool, err error) {
 	c := s.chores
 	c.mu.Lock()
 	if c.began.IsZero() {
 		c.mu.Unlock()
-		return nil
+		return false, nil
 	}
 	acks := c.acks
 	if len(acks) > 0 {
@@ -149,30 +150,30 @@ func (s *session) nextChore(ctx context.Context, now time.Time) error {
 	switch {
 	case len(acks) > 0 && s.routed.acknowledged:
 		c.mu.Unlock()
-		return s.acknowledge(ctx, acks[0])
+		return true, s.acknowledge(ctx, acks[0])
 	case distrusted:
 		c.distrusted = false
 		c.mu.Unlock()
-		return s.distrust(ctx)
+		return true, s.distrust(ctx)
 	case doubted:
 		c.doubted = false
 		c.mu.Unlock()
-		return s.verifyRouting(ctx)
+		return true, s.verifyRouting(ctx)
 	case tidy:
 		c.tidyAt = now.Add(tidyEvery)
 		c.doubted = now.Sub(c.began) >= tidyEvery/2
-		c.store.beginLook(c.wide || now.Sub(c.store.wideAt) >= wideEvery, now)
-		c.wide = false
+		if c.store.beginLook(c.wide || now.Sub(c.store.wideAt) >= wideEvery, now) {
+			c.wide = false
+		}
 		silent := c.fellSilent(now, s.usedAt())
 		c.mu.Unlock()
 		if silent && !s.routed.acknowledged && !s.routed.probed {
-			return s.revivePath(ctx)
+			return true, s.revivePath(ctx)
 		}
-		return nil
+		return true, nil
 	}
 	c.mu.Unlock()
-	_, err := s.tidy(ctx, now)
-	return err
+	return s.tidy(ctx, now)
 }
 
 // fellSilent tells whether something came directly once, and nothing since,
@@ -182,24 +183,52 @@ func (c *chores) fellSilent(now, used time.Time) bool {
 	return !c.directAt.IsZero() && used.After(c.directAt) && now.Sub(c.directAt) > silentFor && now.Sub(used) >= tidyEvery/2
 }
 
-// schedule sees to it that the token is there when something is due.
-func (c *chores) schedule(now time.Time) {
+// schedule sees to it that the token is there when something is due: at once
+// only after something was done, so that nothing can go round in circles.
+func (c *chores) schedule(did bool) {
+	const atLeast = time.Second
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.began.IsZero() {
 		return
 	}
+	now := time.Now()
 	next := c.tidyAt
 	if at, ok := c.store.next(now); ok && at.Before(next) {
 		next = at
 	}
-	if len(c.acks) > 0 || c.doubted || c.distrusted || !next.After(now) {
-		c.signal()
-		return
+	wait := next.Sub(now)
+	if !did {
+		wait = max(wait, atLeast)
 	}
-	if c.timer == nil {
-		c.timer = time.AfterFunc(next.Sub(now), c.signal)
-	} else {
-		c.timer.Reset(next.Sub(now))
+	switch {
+	case len(c.acks) > 0 || c.doubted || c.distrusted || wait <= 0:
+		c.signal()
+	case c.timer == nil:
+		c.timer = time.AfterFunc(wait, c.signal)
+	default:
+		c.timer.Reset(wait)
+	}
+}
+
+// idle waits for d, or less if the modem gives a sign, and meanwhile does what
+// is due. The caller has the turn.
+func (s *session) idle(ctx context.Context, d time.Duration) error {
+	over := time.After(d)
+	for {
+		select {
+		case <-s.chores.due:
+			if err := s.chore(ctx); err != nil {
+				return err
+			}
+		case <-over:
+			return nil
+		case <-s.signed:
+			return nil
+		case <-s.wire.Gone():
+			return errGone
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }

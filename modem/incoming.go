@@ -201,6 +201,7 @@ func (s *session) onURC(u wire.URC) {
 		s.dialogue.heard(u.Line)
 	default:
 		if tellsFull(u.Line) {
+			s.noteFull(true, "")
 			s.chores.full()
 		}
 	}

@@ -295,6 +295,48 @@ func TestFullMemory(t *testing.T) {
 	})
 }
 
+// TestNoRoomToSend: a modem that refuses to send for want of room is emptied
+// of what can be kept, and sends then; what can't be kept stays, also while it
+// is parked.
+func TestNoRoomToSend(t *testing.T) {
+	p := sim.Generic()
+	p.Memories = []sim.Memory{{Name: "SM", Slots: 5}}
+	p.CNMI = [5]string{"0-2", "0", "0", "0", "0,1"}
+	for _, keeps := range []bool{true, false} {
+		t.Run(fmt.Sprint(keeps), func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
+				line := b.line("modem0")
+				failing := !keeps
+				b.mu.Lock()
+				b.keep = func() error {
+					if failing {
+						return errors.New("the disk is full")
+					}
+					return nil
+				}
+				b.mu.Unlock()
+				time.Sleep(10 * time.Second)
+				for i := range 5 {
+					b.net.Modems()[0].Receive("+33698765432", fmt.Sprint("message ", i))
+				}
+				b.fault(0, sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 322, Count: 1})
+				r := send(line)
+				if keeps && r.Class != modem.Accepted || !keeps && (r.Class != modem.SIM || r.CMS != 322) {
+					t.Errorf("%+v", r)
+				}
+				if !keeps {
+					line.Park("the memory is full", 20*time.Minute)
+					time.Sleep(time.Minute)
+					b.mu.Lock()
+					failing = false
+					b.mu.Unlock()
+				}
+				b.within(15*time.Minute, "messages", func() bool { _, n := b.counts(); return n == 5 })
+			})
+		})
+	}
+}
+
 // TestFloodOfAnnouncements: announcements of what isn't there cost a bounded
 // number of commands.
 func TestFloodOfAnnouncements(t *testing.T) {

@@ -112,6 +112,59 @@ func TestStoreIsBounded(t *testing.T) {
 	}
 }
 
+// TestNotOurs: drafts and copies of what somebody sent stay, the copies only
+// while there is room; a report is one whatever the modem says of it.
+func TestNotOurs(t *testing.T) {
+	const (
+		submit = "0001000B913316325476F80000014100"
+		report = "0006D60B911326880736F4111011719551401110117195714000"
+	)
+	s := &session{chores: newChores(), incoming: newIncoming(nil, nil)}
+	draft, sent := place{"SM", 1}, place{"SM", 2}
+	if found := s.accept(draft, storedMessage{body: submit, unsent: true}); found != notOurs {
+		t.Errorf("a draft: %v", found)
+	}
+	if found := s.accept(sent, storedMessage{body: submit, sent: true}); found != notOurs {
+		t.Errorf("a copy: %v", found)
+	}
+	if found := s.accept(place{"SM", 3}, storedMessage{body: report, octets: 25, sent: true}); found != aReport {
+		t.Errorf("a report: %v", found)
+	}
+	c := s.chores
+	if _, ok := c.store.pick(time.Now(), "SM", kept); ok {
+		t.Error("one is to be deleted")
+	}
+	c.store.releaseSent()
+	if p, ok := c.store.pick(time.Now(), "SM", kept); !ok || p != sent || c.store.entries[p].tries != 0 {
+		t.Errorf("%v is to be deleted", p)
+	}
+	c.handled(place{"SM", 3}, fingerprint(report), nil)
+	if e := c.store.entries[place{"SM", 3}]; e.standing != kept {
+		t.Errorf("a report that was kept: %v", e.standing)
+	}
+	// A place that holds something else now is not deleted for what was there.
+	s.accept(place{"SM", 3}, storedMessage{body: submit, unsent: true})
+	if e := c.store.entries[place{"SM", 3}]; e.standing != foreign {
+		t.Errorf("a draft in its place: %v", e.standing)
+	}
+}
+
+// TestGarbledOnce: what can't be a PDU is read again before it is believed.
+func TestGarbledOnce(t *testing.T) {
+	in := newIncoming(nil, nil)
+	s := &session{chores: newChores(), incoming: in}
+	p := place{"SM", 1}
+	for _, body := range []string{"0006D60B91", "0006D60B91"} {
+		s.accept(p, storedMessage{body: body, octets: 25})
+		if n, waits := len(in.mail), s.chores.store.entries[p].standing == waiting; (n == 1) != waits {
+			t.Errorf("%d letters", n)
+		}
+	}
+	if len(in.mail) != 1 {
+		t.Errorf("%d letters", len(in.mail))
+	}
+}
+
 // FuzzStored: whatever a modem answers of its memories is read within bounds.
 func FuzzStored(f *testing.F) {
 	f.Add(`"SM",3,20,"SM",3,20,"SR",0,10`, "+CMGR: 1,,25\n0006D60B911326880736F4111011719551401110117195714000")

@@ -148,13 +148,8 @@ func (w *worker) stayParked(ctx context.Context, s *session) error {
 			return nil
 		}
 		wrong = ill
-		select {
-		case <-time.After(min(time.Until(rest.until), watchEvery)):
-		case <-s.signed:
-		case <-s.wire.Gone():
-			return errGone
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := s.idle(ctx, min(time.Until(rest.until), watchEvery)); err != nil {
+			return err
 		}
 	}
 }

@@ -364,12 +364,12 @@ func (s *session) distrust(ctx context.Context) error {
 	if err := s.route(ctx); err != nil {
 		return err
 	}
-	detail := "the modem announces reports where they are not; they are looked for"
+	s.log.Warn("the modem announces reports where they are not", "direct now", r.ds == 1)
 	if r.ds == 1 {
-		detail = "the modem announces reports where they are not; they come directly now"
+		s.incoming.happened(EventRouting, "the modem announces reports where they are not; they come directly now")
+	} else {
+		s.incoming.happened(EventRouting, "the modem announces reports where they are not; they are looked for")
 	}
-	s.incoming.happened(EventRouting, detail)
-	s.log.Warn(detail)
 	return nil
 }
 

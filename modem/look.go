@@ -1,0 +1,199 @@
+package modem
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+)
+
+// look is one look through the memories, by index: AT+CMGL hangs on some
+// modems, and for minutes.
+type look struct {
+	wide  bool
+	asked bool // what the memories in use hold
+	known map[string]usage
+	queue []string // memories still to be looked through
+	// of the memory that is looked through; within says whether one is
+	within            bool
+	memory            string
+	index, last, left int
+	silent, faults    int // answers to AT+CMGR in a row that were none
+	spent             time.Duration
+	resume            time.Time
+}
+
+// usage of one memory; total is 0 where it is not known.
+type usage struct{ used, total int }
+
+const (
+	// lookFor is how long a look goes on at a stretch, lookAgain the pause
+	// until it goes on.
+	lookFor, lookAgain = 20 * time.Second, 10 * time.Second
+	// unknownTotal is how many places a memory is taken to have that does not
+	// tell.
+	unknownTotal = 50
+	// maxTotal bounds what it tells.
+	maxTotal = 1 << 16
+	// maxFaults and maxSilent are how many places in a row may fail to be read,
+	// and stay unanswered, before the rest is left alone for now.
+	maxFaults, maxSilent = 8, 2
+	// mutedFor is how long AT+CMGR is left out that was not answered.
+	mutedFor = 10 * time.Minute
+)
+
+// beginLook tells whether a look has begun: not while one is under way.
+func (t *store) beginLook(wide bool, now time.Time) bool {
+	if t.look != nil || now.Before(t.mutedUntil) {
+		return false
+	}
+	t.look = &look{wide: wide || t.full, known: make(map[string]usage)}
+	if t.look.wide {
+		t.wideAt = now
+	}
+	return true
+}
+
+// lookOn goes on with a look by one command at most.
+func (s *session) lookOn(ctx context.Context, l *look) error {
+	switch {
+	case !l.asked:
+		return s.askUsage(ctx, l)
+	case !l.within:
+		return s.nextMemory(ctx, l)
+	}
+	return s.lookAt(ctx, l)
+}
+
+// askUsage asks what the memories in use hold, and chooses those to be looked
+// through: reports first.
+func (s *session) askUsage(ctx context.Context, l *look) error {
+	info, err := s.ask(ctx, "+CPMS?", limitSIM)
+	if err != nil && !answered(err) {
+		return err
+	}
+	l.asked = true
+	told, _ := answer(info, "+CPMS")
+	m := &s.memories
+	full := ""
+	for i, u := range memoryUsage(told) {
+		if i == 0 {
+			m.selected = u.name
+		}
+		if u.total > 0 {
+			l.known[u.name] = u.usage
+		}
+		if u.total > 0 && u.used >= u.total {
+			full = u.name
+		}
+	}
+	switch {
+	case len(m.names) == 0 && l.wide:
+		l.queue = []string{""}
+	case l.wide:
+		l.queue = slices.Clone(m.names)
+	default:
+		l.queue = slices.DeleteFunc(slices.Clone(m.names), func(n string) bool {
+			u, known := l.known[n]
+			return known && u.used == 0 || !known && n != m.receiving
+		})
+	}
+	s.noteFull(full != "", full)
+	return nil
+}
+
+// noteFull takes in whether a memory is full, and tells of it once. memory is
+// its name, "" if that is not known.
+func (s *session) noteFull(full bool, memory string) {
+	t := &s.chores.store
+	s.chores.mu.Lock()
+	tell := full && !t.told
+	t.full, t.told = full, full
+	s.chores.mu.Unlock()
+	if tell {
+		s.log.Warn("a memory for messages is full", "memory", memory)
+		s.incoming.happened(EventStoreFull, strings.TrimSpace("no room for messages "+memory))
+	}
+}
+
+// nextMemory begins with the next memory in which there is something that
+// nothing is known of, and ends the look where there is none.
+func (s *session) nextMemory(ctx context.Context, l *look) error {
+	c := s.chores
+	if len(l.queue) == 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.store.look = nil
+		return nil
+	}
+	name := l.queue[0]
+	l.queue = l.queue[1:]
+	u, known := l.known[name]
+	if !known && name != "" || known && u.used > 0 && name != s.memories.selected {
+		var err error
+		if u, err = s.openMemory(ctx, name); err != nil || s.memories.selected != name {
+			return err
+		}
+		known = u.total > 0
+	}
+	if known && u.used <= c.known(name) {
+		return nil
+	}
+	l.within, l.memory, l.index = true, name, 0
+	l.last, l.left = min(u.total, maxTotal), u.used
+	if !known {
+		l.last, l.left = unknownTotal, unknownTotal+1
+	}
+	l.faults, l.silent = 0, 0
+	return nil
+}
+
+// lookAt reads the next place of the memory that is looked through. Indexes
+// begin at 0 or at 1.
+func (s *session) lookAt(ctx context.Context, l *look) error {
+	if ready, err := s.selectMemory(ctx, l.memory); err != nil || !ready {
+		l.within = err == nil && s.memories.selected == l.memory
+		return err
+	}
+	s.chores.mu.Lock()
+	for s.chores.store.entries[place{l.memory, l.index}] != nil {
+		l.index++
+		l.left--
+	}
+	crowded := len(s.chores.store.entries) >= maxPlaces
+	s.chores.mu.Unlock()
+	if l.left <= 0 || l.index > l.last || crowded {
+		l.within = false
+		if l.left > 0 && !crowded { // less was found than there is
+			s.chores.dropForeign(l.memory)
+		}
+		return nil
+	}
+	found, err := s.read(ctx, place{l.memory, l.index})
+	if err != nil {
+		return err
+	}
+	l.index++
+	switch found {
+	case fault:
+		l.faults++
+		l.silent = 0
+	case unanswered:
+		l.silent++
+	default:
+		l.faults, l.silent = 0, 0
+		if found != nothing {
+			l.left--
+		}
+	}
+	if l.faults == maxFaults {
+		l.within = false
+	}
+	if l.silent == maxSilent {
+		s.chores.mu.Lock()
+		s.chores.store.look = nil
+		s.chores.store.mutedUntil = time.Now().Add(mutedFor)
+		s.chores.mu.Unlock()
+	}
+	return nil
+}
