@@ -81,6 +81,9 @@ func TestOpenNamesTheHolder(t *testing.T) {
 		if !strings.Contains(err.Error(), "(process ") || strings.Contains(err.Error(), "this daemon") {
 			t.Error(err)
 		}
+		if held := others(path); len(held) == 0 || !strings.Contains(describe(path, held), held[0].String()) {
+			t.Errorf("others: %v", held)
+		}
 		return
 	}
 	t.Error("the port was never held")

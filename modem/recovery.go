@@ -131,6 +131,9 @@ func (w *worker) climb(ctx context.Context, s *session, c candidate, why error, 
 // restart tells the modem to start anew. Its OK may never come, so nobody
 // waits for it, but for the octets to leave: closing the port drops them.
 func (w *worker) restart(ctx context.Context, s *session) {
+	if p := s.profile(); p.Name != "" {
+		w.profile = p
+	}
 	command := w.profile.ResetCommand()
 	w.happened(EventReset, command)
 	w.ladder.reset = time.Now()

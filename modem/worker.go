@@ -40,6 +40,9 @@ type worker struct {
 	seenLate int64     // late answers that this session had when it timed out
 	proven   bool      // the modem was ready since the last failure
 	told     string    // what was logged of the failure that lasts, "" if none does
+	othersAt time.Time // when it was last looked who else has the port open
+	// What the operator should know of the SIM and of the port.
+	simNotice, portNotice string
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -51,8 +54,12 @@ type worker struct {
 // errTaken: another worker was faster.
 var errTaken = errors.New("modem: another worker has the port")
 
-// twinRetry is how long a modem's second port is left alone.
-const twinRetry = 10 * time.Minute
+const (
+	// twinRetry is how long a modem's second port is left alone.
+	twinRetry = 10 * time.Minute
+	// othersEvery bounds how often all processes are looked through.
+	othersEvery = time.Minute
+)
 
 func newWorker(p *Pool, path, name string) *worker {
 	if name == "" {
@@ -135,6 +142,7 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 		switch {
 		case errors.Is(err, errSuspect):
 			w.happened(EventResync, "")
+			w.lookForOthers(c.path)
 		case errors.Is(err, errMute), errors.Is(err, errSick), errors.Is(err, errStuck):
 			if w.climb(ctx, s, c, err, prepared) {
 				err = errSuspect
@@ -246,14 +254,35 @@ func (w *worker) tell(found recognition, c candidate) {
 	if !found.simChanged {
 		return
 	}
-	notice := "another SIM is in this modem since " + time.Now().Format(time.DateTime)
+	w.simNotice = "another SIM is in this modem since " + time.Now().Format(time.DateTime)
 	if found.simFrom != "" {
-		notice += "; it was in " + found.simFrom + " before"
+		w.simNotice += ", which was in " + found.simFrom + " before"
 	} else {
 		w.log.Error("another SIM is in the modem than before: if nobody has exchanged it on purpose, it may be stolen")
 	}
-	w.set(func(s *Status) { s.Notice = notice })
-	w.happened(EventSIMChanged, notice)
+	w.notice()
+	w.happened(EventSIMChanged, w.simNotice)
+}
+
+// notice tells what the operator should know of a modem that works.
+func (w *worker) notice() {
+	both := strings.Trim(w.simNotice+"; "+w.portNotice, "; ")
+	w.set(func(s *Status) { s.Notice = both })
+}
+
+// lookForOthers looks whether another process has the port of a modem open
+// whose answers don't fit: it may write to the modem, and take its answers.
+func (w *worker) lookForOthers(path string) {
+	if time.Since(w.othersAt) < othersEvery {
+		return
+	}
+	w.othersAt = time.Now()
+	w.portNotice = ""
+	if held := others(path); len(held) > 0 {
+		w.portNotice = path + " is also open in " + describe(path, held)
+		w.log.Warn("another process has the modem's port open, and may take its answers", "process", held[0].String())
+	}
+	w.notice()
 }
 
 // down tells the operator why there is no modem to work with.
