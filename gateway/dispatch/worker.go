@@ -250,7 +250,9 @@ func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
 		Late: func(r modem.Result) { w.late(f, r) },
 	})
 	f.rest = w.tally.judge(w.line.IMSI, b.Message, &f.result)
-	f.untried = w.index.another(append(b.Message.Avoid(), w.line.IMSI))
+	if f.result.Class != modem.Accepted {
+		f.untried = w.index.another(append(b.Message.Avoid(), w.line.IMSI))
+	}
 	log := w.log.With("message", b.ID, "attempt", b.Attempt+1, "result", f.result.Class, "cause", f.result.Cause)
 	switch {
 	case f.result.Class == modem.Accepted:
