@@ -174,6 +174,23 @@ func TestStoredBefore(t *testing.T) {
 	}
 }
 
+// TestDeletionInDoubt: a deletion that was not answered may have been done, and
+// what has come to the place since is not deleted unread.
+func TestDeletionInDoubt(t *testing.T) {
+	p := sim.Generic()
+	p.Memories = []sim.Memory{{Name: "SM", Slots: 1}}
+	p.CNMI = [5]string{"0-2", "0", "0", "0", "0,1"}
+	p.Faults = []sim.Fault{on(`^AT\+CMGD`, sim.Fault{Do: sim.Hang, For: 11 * time.Second, Every: 2})} // it is done then
+	inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
+		b.line("modem0")
+		const messages = 12
+		for i := range messages {
+			b.net.Modems()[0].Receive("+33698765432", fmt.Sprint("message ", i))
+		}
+		b.within(2*time.Hour, "messages", func() bool { _, n := b.counts(); return n == messages })
+	})
+}
+
 // TestUndecodable: what can't be decoded is handed on as it is, directly or
 // from a memory, and holds up nothing.
 func TestUndecodable(t *testing.T) {
@@ -225,17 +242,30 @@ func TestRoutingIsWatched(t *testing.T) {
 func TestAcknowledgements(t *testing.T) {
 	forced := sim.Generic()
 	forced.CSMS, forced.CSMSStart = "1", 1
-	for _, air := range []time.Duration{time.Second, 40 * time.Second} {
-		t.Run(air.String(), func(t *testing.T) {
-			inVirtualTime(t, []sim.ModemConfig{{Profile: forced}}, func(t *testing.T, b *bench, _ *memory) {
+	for _, c := range []struct {
+		name   string
+		air    time.Duration
+		refuse string // commands
+		late   bool
+	}{
+		{"in time", time.Second, "", false},
+		{"too late", 40 * time.Second, "", true},
+		{"by number only", time.Second, `^AT\+CNMA$`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := forced
+			if c.refuse != "" {
+				p.Faults = []sim.Fault{on(c.refuse, sim.Fault{Do: sim.ReplyError})}
+			}
+			inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
 				m := b.net.Modems()[0]
 				for i := range 6 {
-					b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Slow, After: air, Count: 1})
+					b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Slow, After: c.air, Count: 1})
 					b.accepts("modem0")
 					m.Receive("+33698765432", fmt.Sprint("message ", i))
 				}
-				b.within(15*time.Minute, "all", func() bool { r, n := b.counts(); return r >= 6 && n >= 6 })
-				if told := b.told(modem.EventRouting) > 0; told != (air > 15*time.Second) {
+				b.within(30*time.Minute, "all", func() bool { r, n := b.counts(); return r >= 6 && n >= 6 })
+				if told := b.told(modem.EventRouting) > 0; told != c.late {
 					t.Errorf("told: %v", told)
 				}
 				b.unviolated()
