@@ -364,7 +364,7 @@ func (s *session) distrust(ctx context.Context) error {
 	if err := s.route(ctx); err != nil {
 		return err
 	}
-	s.log.Warn("the modem announces reports where they are not", "direct now", r.ds == 1)
+	s.log.Warn("the modem announces reports where they are not", "direct", r.ds == 1)
 	if r.ds == 1 {
 		s.incoming.happened(EventRouting, "the modem announces reports where they are not; they come directly now")
 	} else {
