@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"smsotpd/modem/wire"
@@ -20,6 +21,8 @@ type incoming struct {
 	happened  func(EventKind, string)
 	log       *slog.Logger
 	mail      chan letter
+	// seen is the modem and SIM that were known here last.
+	seen atomic.Pointer[identity]
 
 	again []letter // refused by their handler; owned by run
 }
@@ -210,7 +213,7 @@ func (s *session) onURC(u wire.URC) {
 // onDirect takes a report or message that the modem hands over at once.
 func (s *session) onDirect(report bool, u wire.URC) {
 	s.awaitSIM() // what the modem still holds from before may come while it is prepared
-	by := receipt{s.identity(), u.Received}
+	by := receipt{s.owner(), u.Received}
 	raw, err := decodeTPDU(u.Body, pduLength(u.Line))
 	if err == nil {
 		s.incoming.hand(raw, report, by)

@@ -552,25 +552,3 @@ func TestInbound(t *testing.T) {
 }
 
 // TestProfiles: each published profile is prepared, sends and reports.
-func TestProfiles(t *testing.T) {
-	for _, p := range []sim.Profile{sim.Generic(), sim.SIM800(), sim.Quectel(), sim.Huawei()} {
-		t.Run(p.Name, func(t *testing.T) {
-			t.Parallel()
-			for i := range p.Boot {
-				p.Boot[i].After /= 20
-			}
-			b := start(t, at0(), []sim.ModemConfig{{Profile: p}}, modem.PoolConfig{})
-			line := b.line("modem0")
-			b.net.Modems()[0].Unplug() // now it boots, with all that it says then
-			<-line.Closed()
-			if err := b.net.Modems()[0].Plug(b.path(0)); err != nil {
-				t.Fatal(err)
-			}
-			b.until("message sent", func() bool { return b.submit("modem0", number, text).Class == modem.Accepted })
-			b.until("report", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.reports) > 0 })
-			b.net.Modems()[0].Receive("+33698765432", "hello")
-			b.until("message", func() bool { b.mu.Lock(); defer b.mu.Unlock(); return len(b.inbound) > 0 })
-			b.unviolated()
-		})
-	}
-}

@@ -113,6 +113,17 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 	return s
 }
 
+// owner is the modem and SIM that what came in belongs to: those that were here
+// last, while it is not known that these are others. A modem may be gone again
+// before it has said who it is.
+func (s *session) owner() identity {
+	now := s.identity()
+	if last := s.incoming.seen.Load(); last != nil && now.imsi == "" && (now.imei == "" || now.imei == last.imei) {
+		return *last
+	}
+	return now
+}
+
 // awaitSIM waits until it is known which SIM what the modem hands over belongs
 // to, or until the port is gone.
 func (s *session) awaitSIM() {
@@ -129,6 +140,8 @@ func (s *session) awaitSIM() {
 func (s *session) knowSIM() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	about := s.about
+	s.incoming.seen.Store(&about)
 	select {
 	case <-s.known:
 	default:

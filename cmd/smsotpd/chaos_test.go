@@ -78,7 +78,7 @@ type chaos struct {
 	mu       sync.Mutex
 	started  map[string]gateway.Verification // by number; guarded by mu
 	arrived  map[string][]string             // codes, by number; guarded by mu
-	reported map[string][]byte               // TP-ST, by number; guarded by mu
+	reported map[string][]sim.Receipt        // by number; guarded by mu
 	approved map[string]bool                 // numbers; guarded by mu
 	checks   sync.WaitGroup
 }
@@ -86,7 +86,7 @@ type chaos struct {
 func newChaos(t *testing.T, seed uint64) *chaos {
 	c := &chaos{
 		t: t, dice: rand.New(rand.NewPCG(seed, 1)), ports: &bus{modems: map[string]*sim.Modem{}},
-		started: map[string]gateway.Verification{}, arrived: map[string][]string{}, reported: map[string][]byte{}, approved: map[string]bool{},
+		started: map[string]gateway.Verification{}, arrived: map[string][]string{}, reported: map[string][]sim.Receipt{}, approved: map[string]bool{},
 	}
 	c.network = sim.NewNetwork(sim.NetworkConfig{
 		Seed: seed, Keep: 1 << 20, OnDeliver: c.deliver, OnReport: c.report,
@@ -224,7 +224,7 @@ func (c *chaos) deliver(m sim.Message) {
 func (c *chaos) report(r sim.Receipt) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reported[r.Message.To] = append(c.reported[r.Message.To], r.Status)
+	c.reported[r.Message.To] = append(c.reported[r.Message.To], r)
 }
 
 // strike lets something go wrong, again and again, until the time is over.
@@ -378,11 +378,11 @@ func (c *chaos) judge() {
 func (c *chaos) untrue(to string, m gateway.Message, taken []sim.Message) string {
 	codes := slices.Compact(slices.Clone(c.arrived[to]))
 	inDoubt := slices.ContainsFunc(m.Attempts, func(a gateway.Attempt) bool { return a.Result == modem.Ambiguous })
-	delivered := c.approved[to]
-	final := false
-	for _, status := range c.reported[to] {
-		delivered = delivered || status < 32
-		final = final || status < 32 || status >= 64
+	delivered, known, final := c.approved[to], c.approved[to], false
+	for _, r := range c.reported[to] {
+		delivered = delivered || r.Status < 32
+		known = known || r.Status < 32 && c.ports.heard(c.network.Modems()[r.Message.Modem], r.At)
+		final = final || r.Status < 32 || r.Status >= 64
 	}
 	switch {
 	case len(codes) > 1:
@@ -393,7 +393,7 @@ func (c *chaos) untrue(to string, m gateway.Message, taken []sim.Message) string
 		return "sent twice and not marked"
 	case m.Status == queue.Delivered && !delivered:
 		return "said to be delivered"
-	case delivered && m.Status != queue.Delivered && !inDoubt:
+	case known && m.Status != queue.Delivered && !inDoubt:
 		return "not said to be delivered"
 	}
 	switch m.Status {
@@ -418,10 +418,11 @@ func (c *chaos) untrue(to string, m gateway.Message, taken []sim.Message) string
 
 // bus opens simulated modems in memory under paths that change.
 type bus struct {
-	mu     sync.Mutex
-	modems map[string]*sim.Modem // by path; guarded by mu
-	marks  map[string]int        // guarded by mu
-	mark   int                   // guarded by mu
+	mu       sync.Mutex
+	sessions []*session            // guarded by mu
+	modems   map[string]*sim.Modem // by path; guarded by mu
+	marks    map[string]int        // guarded by mu
+	mark     int                   // guarded by mu
 }
 
 var _ modem.Opener = (*bus)(nil)
@@ -434,7 +435,45 @@ func (b *bus) Open(path string) (wire.Port, error) {
 	if m == nil {
 		return nil, fs.ErrNotExist
 	}
-	return m.Dial()
+	port, err := m.Dial()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{Port: port, modem: m, opened: time.Now()}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sessions = append(b.sessions, s)
+	return s, nil
+}
+
+// session is the time that a modem's port was open.
+type session struct {
+	wire.Port
+	modem          *sim.Modem
+	opened, closed time.Time // closed is guarded by mu
+	mu             sync.Mutex
+}
+
+// Close implements io.Closer.
+func (s *session) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed.IsZero() {
+		s.closed = time.Now()
+	}
+	return s.Port.Close()
+}
+
+// heard tells whether what the modem said at the given time was heard for sure:
+// a report is lost that it says to a port that nobody has open.
+func (b *bus) heard(m *sim.Modem, at time.Time) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.sessions, func(s *session) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.modem == m && s.opened.Before(at) && (s.closed.IsZero() || s.closed.After(at.Add(time.Second)))
+	})
 }
 
 // Lookup implements modem.Opener.
