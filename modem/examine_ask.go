@@ -232,7 +232,7 @@ func reportRoute(advertised string, p Profile) ReportRoute {
 		return ReportsUnknown
 	}
 	offered := func(ds int) bool {
-		return sets[3][ds] && slices.ContainsFunc(indications(advertised), func(setting string) bool {
+		return sets[3][ds] && slices.ContainsFunc(indications(advertised, true), func(setting string) bool {
 			return strings.Split(setting, ",")[3] == strconv.Itoa(ds) && p.AllowsCNMI(setting)
 		})
 	}

@@ -187,7 +187,7 @@ func FuzzStored(f *testing.F) {
 		if _, index, ok := storedIndex(answer); ok && (index < 0 || index > maxTotal) {
 			t.Errorf("index %d", index)
 		}
-		if got := indications(answer); len(got) == 0 || len(got) > maxIndications {
+		if got := indications(answer, true); len(got) == 0 || len(got) > maxIndications {
 			t.Errorf("%d settings", len(got))
 		}
 		textReport(answer)

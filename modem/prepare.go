@@ -74,8 +74,8 @@ func (p *preparation) steps() []step {
 		{"looking for the network", p.register},
 		{"reading the service centre address", p.serviceCentre},
 		{"setting PDU mode", p.pduMode},
-		{"asking for delivery reports and messages", p.route},
 		{"looking at the memories for messages", p.storage},
+		{"asking for delivery reports and messages", p.route},
 		{"reading the SIM's identity", p.lastCall},
 		{"reading signal and operator", p.survey},
 		{"waiting for the modem to settle", p.settled},
@@ -295,7 +295,7 @@ func (p *preparation) settled(ctx context.Context) error {
 			return err
 		}
 		for _, step := range [...]func(context.Context) error{
-			p.echoOff, p.customs, p.prerequisites, p.errorNumbers, p.register, p.pduMode, p.route, p.storage,
+			p.echoOff, p.customs, p.prerequisites, p.errorNumbers, p.register, p.pduMode, p.storage, p.route,
 		} {
 			if err := step(ctx); err != nil {
 				return err

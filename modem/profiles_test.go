@@ -86,9 +86,9 @@ func TestEveryProfile(t *testing.T) {
 				if r := send(b.line("modem0")); r.Class != modem.Accepted {
 					t.Errorf("%+v", r)
 				}
-				time.Sleep(5 * time.Minute) // virtual
+				time.Sleep(12 * time.Minute) // virtual; all memories are looked through each ten
 				b.net.Modems()[0].Receive("+33698765432", "hello")
-				time.Sleep(5 * time.Minute)
+				time.Sleep(12 * time.Minute)
 				reports, inbound := b.received()
 				wantReports, wantInbound := expected(p)
 				if reports != wantReports || inbound != wantInbound {

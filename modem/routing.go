@@ -171,7 +171,7 @@ func (s *session) serviceLevel(ctx context.Context) error {
 // settings are those of AT+CNMI to be tried, best first: the profile's own,
 // then what the modem's advertisement makes likely.
 func (s *session) settings(advertised string) []string {
-	all := append(slices.Clone(s.profile().CNMI), indications(advertised)...)
+	all := append(slices.Clone(s.profile().CNMI), indications(advertised, s.memories.receiving != "")...)
 	if s.routed.misleading { // announced reports are a last resort
 		slices.SortStableFunc(all, func(a, b string) int { return announcing(a) - announcing(b) })
 	}
@@ -226,16 +226,16 @@ func sameRouting(a, b string) bool {
 	return ok1 && ok2 && x[1] == y[1] && x[3] == y[3] && (x[0] == 0) == (y[0] == 0)
 }
 
-// routingValue orders settings: reports count more than messages, direct ones
-// more than announced ones.
+// routingValue orders settings: reports count more than messages, and direct
+// reports more than announced ones.
 func routingValue(setting string) int {
 	v, ok := routingParameters(setting)
 	if !ok || v[0] == 0 {
 		return 0
 	}
 	worth := map[int]int{1: 2, 2: 1}
-	messages := map[int]int{2: 2, 3: 1, 1: 1}
-	return 10*worth[v[3]] + messages[v[1]]
+	messages := min(v[1], 1)
+	return 10*worth[v[3]] + messages
 }
 
 // maxIndications bounds the settings that are tried.
@@ -243,10 +243,15 @@ const maxIndications = 40
 
 // indications lists the AT+CNMI settings worth trying, best first: delivery
 // reports routed directly (<ds>=1), then announced (2), then none; messages
-// routed directly (<mt>=2), then announced (1), then none; 27.005 3.4.1. What
-// the modem advertises goes first, but not alone: it may advertise what it
-// refuses, and refuse to advertise. A modem may take four parameters only.
-func indications(advertised string) []string {
+// announced (<mt>=1) where the modem stores them, so that none is lost with
+// us, or else routed directly (2), then none; 27.005 3.4.1. What the modem
+// advertises goes first, but not alone: it may advertise what it refuses, and
+// refuse to advertise. A modem may take four parameters only.
+func indications(advertised string, stores bool) []string {
+	mts := [...]int{2, 1, 0}
+	if stores {
+		mts = [...]int{1, 2, 0}
+	}
 	sets := ranges(advertised)
 	offered := func(param, value int) bool {
 		return len(sets) <= param || len(sets[param]) == 0 || sets[param][value]
@@ -270,7 +275,7 @@ func indications(advertised string) []string {
 	}
 	var reports, guesses, none, rest []string
 	for _, ds := range [...]int{1, 2, 0} {
-		for _, mt := range [...]int{2, 1, 0} {
+		for _, mt := range mts {
 			for _, mode := range [...]int{mode, 2, 1} {
 				for _, bfr := range [...]int{bfr, 0, 1} {
 					s := setting(mode, mt, ds, bfr, count)
@@ -285,7 +290,7 @@ func indications(advertised string) []string {
 			}
 			rest = append(rest, setting(2, mt, ds, 0, all), setting(2, mt, ds, 0, short))
 		}
-		if mt := first(1, 2, 1, 0); ds > 0 { // worth a guess before there are none
+		if mt := first(1, mts[:]...); ds > 0 { // worth a guess before there are none
 			guesses = append(guesses, setting(mode, mt, ds, bfr, all), setting(mode, mt, ds, bfr, short))
 		}
 	}
