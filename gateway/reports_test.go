@@ -14,6 +14,22 @@ import (
 
 // The numbers are those of the collected facts about modems.
 
+// TestCase49Order: what the service centre still tries becomes delivered, and
+// what was delivered stays so.
+func TestCase49Order(t *testing.T) {
+	for _, statuses := range [][]byte{{48, 0}, {0, 48}} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			w.radio.plug("a", takes(0))
+			v := w.start(alice, "")
+			w.pass(time.Second)
+			for _, status := range statuses {
+				w.report("a", 1, alice, status)
+			}
+			w.message(v.MessageID, queue.Delivered)
+		})
+	}
+}
+
 // TestCase50LateReport: a report that comes three hours later still counts, for
 // the last attempt and for the one before a retry.
 func TestCase50LateReport(t *testing.T) {

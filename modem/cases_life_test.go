@@ -1,6 +1,8 @@
 package modem_test
 
 import (
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -149,6 +151,17 @@ func TestCaseLife(t *testing.T) {
 			},
 		},
 		{
+			name:   "34 AT+CMMS is refused",
+			config: modem.PoolConfig{Profiles: []modem.Profile{{Name: "raw", Manufacturer: []string{"acme"}, CMMS: new(true)}}},
+			adjust: func(m *rawModem) { m.answers["AT+CMMS=2"] = "\r\n+CMS ERROR: 500\r\n" },
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				ready(t, b, m)
+				if !m.asked("AT+CMMS=2") {
+					t.Error("it was not tried")
+				}
+			},
+		},
+		{
 			name:   "52 the SIM is busy",
 			adjust: func(m *rawModem) { m.turns["AT+CPIN?"] = times(5, "\r\n+CME ERROR: 14\r\n") },
 			check:  ready,
@@ -256,4 +269,76 @@ func TestCaseBlocked(t *testing.T) {
 	if r := <-blocked; r.Class == modem.Accepted {
 		t.Errorf("%+v", r)
 	}
+}
+
+// TestCaseUnacknowledged is case 45: a modem that got no AT+CNMA in time turns
+// its routing off, and is told again.
+func TestCaseUnacknowledged(t *testing.T) {
+	inVirtualTime(t, []sim.ModemConfig{{Profile: named(t, "forced-ack")}}, func(t *testing.T, b *bench, _ *memory) {
+		b.fault(0, sim.Fault{On: sim.OnCommand, Match: regexp.MustCompile(`^AT\+CNMA`), Do: sim.ReplyError, Count: 3})
+		for range 2 {
+			if r := send(b.line("modem0")); r.Class != modem.Accepted {
+				t.Fatalf("%+v", r)
+			}
+			time.Sleep(3 * time.Minute) // virtual
+		}
+		if reports, _ := b.received(); reports < 2 {
+			t.Errorf("%d of 2 reports came", reports)
+		}
+		if b.told(modem.EventRouting) == 0 {
+			t.Error("nobody was told that the routing was lost")
+		}
+	})
+}
+
+// TestCaseReset is case 60: a modem that doesn't answer is started anew, says
+// nothing to that, is gone for a while, and is adopted again.
+func TestCaseReset(t *testing.T) {
+	b := newBench(t, at0())
+	b.dir = t.TempDir()
+	b.patience = time.Minute
+	path := filepath.Join(b.dir, "raw")
+	m := newRaw(t, path)
+	b.run(modem.PoolConfig{Ports: []string{"raw=" + path}})
+	t.Cleanup(b.stop)
+	line := b.line("raw")
+	m.mu.Lock()
+	m.mute = true
+	m.mu.Unlock()
+	if r := line.Submit(t.Context(), modem.Submission{To: number, Text: text}); r.Class == modem.Accepted {
+		t.Fatalf("%+v", r)
+	}
+	b.until("reset", func() bool { return m.asked("AT+CFUN=1,1") })
+	m.close()
+	b.until("gone", func() bool { return b.status("raw").State == modem.Down })
+	again := newRaw(t, path)
+	t.Cleanup(again.close)
+	ready(t, b, again)
+	if b.told(modem.EventReset) == 0 {
+		t.Error("nobody was told that it was started anew")
+	}
+}
+
+// TestCaseBusy is case 61: a port that somebody else has open says so.
+func TestCaseBusy(t *testing.T) {
+	b := newBench(t, at0())
+	b.dir = t.TempDir()
+	m, err := b.net.NewModem(sim.ModemConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Open(b.path(0)); err != nil {
+		t.Fatal(err)
+	}
+	port, err := modem.Devices{}.Open(b.path(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.run(modem.PoolConfig{Ports: []string{b.path(0)}})
+	t.Cleanup(b.stop)
+	b.until("an explanation", func() bool { return strings.Contains(b.status("modem0").Reason, "in use by") })
+	if err := port.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b.line("modem0")
 }

@@ -74,6 +74,7 @@ func (p *preparation) steps() []step {
 		{"looking for the network", p.register},
 		{"reading the service centre address", p.serviceCentre},
 		{"setting PDU mode", p.pduMode},
+		{"setting PDU mode", p.keepLink},
 		{"looking at the memories for messages", p.storage},
 		{"asking for delivery reports and messages", p.route},
 		{"reading the SIM's identity", p.lastCall},
@@ -238,6 +239,16 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		p.modeless = true
 		return wait{}, nil
 	})
+}
+
+// keepLink lets the modem keep the link to the network for some seconds after a
+// message (27.005 3.5.6), where its profile says that this works. A refusal
+// costs the time of a new link and nothing else.
+func (p *preparation) keepLink(ctx context.Context) error {
+	if cmms := p.profile().CMMS; cmms == nil || !*cmms {
+		return nil
+	}
+	return p.optional(ctx, "+CMMS=2")
 }
 
 // survey learns what the operator wants to see.

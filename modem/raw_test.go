@@ -29,6 +29,7 @@ type rawModem struct {
 	prompt   func(n int) string           // answers the nth AT+CMGS, from 0
 	accepted func(n int, p string) string // answers its payload
 	escaped  string                       // answers ESC
+	mute     bool                         // answers nothing
 	heard    []string                     // commands and payloads, ESC as "ESC"
 	entry    bool                         // a payload is being taken
 	sent     int
@@ -166,6 +167,12 @@ func (m *rawModem) hear(command string) string {
 
 // say writes octets as they are, from whatever goroutine.
 func (m *rawModem) say(octets string) {
+	m.mu.Lock()
+	mute := m.mute
+	m.mu.Unlock()
+	if mute {
+		return
+	}
 	if !m.slow {
 		_, _ = m.pty.Write([]byte(octets)) // lost without a client
 		return
@@ -203,6 +210,7 @@ func runRaw(t *testing.T, cases []rawCase) {
 	t.Helper()
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			b := newBench(t, at0())
 			b.dir = t.TempDir()
 			path := filepath.Join(b.dir, "raw")
