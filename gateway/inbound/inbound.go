@@ -280,7 +280,7 @@ type Range struct {
 func (b *Book) List(tx storage.Tx, r Range) ([]Message, error) {
 	var from, to []byte
 	if r.Before != (ID{}) {
-		from = append(r.Before[:], 0)
+		from = slices.Concat(r.Before[:], []byte{0})
 	}
 	if r.After != (ID{}) {
 		to = r.After[:]
