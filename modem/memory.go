@@ -219,7 +219,7 @@ func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, 
 		return m, fault, err
 	case err != nil && !emptyPlace(err):
 		return m, fault, nil
-	case err != nil || m.body == "":
+	case err != nil || m.body == "" || phantom(m):
 		s.chores.forget(p)
 		return m, nothing, nil
 	case m.textual: // PDU mode is lost, and what was to be read is still there
@@ -337,7 +337,7 @@ func (s *session) readAnnounced(ctx context.Context, a announcement) error {
 	if err != nil {
 		return err
 	}
-	if found == aMessage && !(a.report && phantom(m)) {
+	if found == aMessage {
 		found = s.accept(p, m)
 	}
 	switch {
