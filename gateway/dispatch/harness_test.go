@@ -96,7 +96,12 @@ func (h *hall) pass(d time.Duration) {
 // enqueue makes a message whose text is its id.
 func (h *hall) enqueue(life time.Duration) queue.ID {
 	h.t.Helper()
-	d := h.queue.Draft("+33612345678", "FR")
+	return h.enqueueTo("+33612345678", life)
+}
+
+func (h *hall) enqueueTo(number string, life time.Duration) queue.ID {
+	h.t.Helper()
+	d := h.queue.Draft(number, "FR")
 	h.queue.Write(&d, []byte("owner"), d.ID.String())
 	if err := h.store.Store.Update(h.t.Context(), func(tx storage.Tx) error {
 		_, err := h.queue.Enqueue(tx, d, tx.Now().Add(life))
@@ -166,6 +171,8 @@ type scripted struct {
 	answer func(s modem.Submission) modem.Result
 	closed chan struct{}
 	once   sync.Once
+	// parked, if set, is told of every Park.
+	parked func(reason string, d time.Duration)
 }
 
 func (h *hall) plug(name string, answer func(s modem.Submission) modem.Result) *scripted {
@@ -174,11 +181,26 @@ func (h *hall) plug(name string, answer func(s modem.Submission) modem.Result) *
 	return l
 }
 
-func (l *scripted) Name() string               { return l.name }
-func (l *scripted) IMSI() string               { return "imsi-" + l.name }
-func (l *scripted) Closed() <-chan struct{}    { return l.closed }
-func (l *scripted) Park(string, time.Duration) { l.unplug() }
-func (l *scripted) unplug()                    { l.once.Do(func() { close(l.closed) }) }
+// plugAgain is plug, and again with the same answers after each rest.
+func (h *hall) plugAgain(name string, answer func(s modem.Submission) modem.Result, parked func(string, time.Duration)) {
+	l := &scripted{name: name, answer: answer, closed: make(chan struct{})}
+	l.parked = func(reason string, d time.Duration) {
+		parked(reason, d)
+		time.AfterFunc(d, func() { h.plugAgain(name, answer, parked) })
+	}
+	h.fresh <- l
+}
+
+func (l *scripted) Name() string            { return l.name }
+func (l *scripted) IMSI() string            { return "imsi-" + l.name }
+func (l *scripted) Closed() <-chan struct{} { return l.closed }
+func (l *scripted) unplug()                 { l.once.Do(func() { close(l.closed) }) }
+func (l *scripted) Park(reason string, d time.Duration) {
+	l.unplug()
+	if l.parked != nil {
+		l.parked(reason, d)
+	}
+}
 func (l *scripted) Submit(_ context.Context, s modem.Submission) modem.Result {
 	began := time.Now()
 	r := l.answer(s)

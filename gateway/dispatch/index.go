@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"smsotpd/gateway/queue"
+	"smsotpd/storage"
 )
 
 // index holds the open messages in memory: which may be sent now, which later,
@@ -48,6 +49,8 @@ type entry struct {
 	lane queue.Lane
 	// created is for the age of the queue alone.
 	created time.Time
+	// rank is its place in the lane, by the store's clock; see rank.
+	rank storage.Time
 	// send says that it is to be sent, from due on; advance is when time
 	// changes its state, zero for never. Both are times of the local clock.
 	send         bool
@@ -75,6 +78,9 @@ func newIndex() *index {
 	better := func(a, b *entry) bool {
 		if a.lane != b.lane {
 			return a.lane < b.lane
+		}
+		if a.rank != b.rank {
+			return a.rank < b.rank
 		}
 		return a.due.Before(b.due)
 	}
@@ -108,9 +114,20 @@ func (x *index) put(id queue.ID, m queue.Message, send, advance, storeNow time.T
 		e = &entry{id: id, created: local(m.Created.Time())}
 		x.entries[id] = e
 	}
-	e.lane, e.avoid = m.Lane, m.Avoid()
+	e.lane, e.rank, e.avoid = m.Lane, rank(m), m.Avoid()
 	e.send, e.due, e.advance = !send.IsZero(), local(send), local(advance)
 	x.sort(e, now)
+}
+
+// rank is a message's place among those that are due: that of its creation, so
+// that a try that went wrong does not put it behind later ones. Refused twice,
+// it goes behind what came until it is due again: numbers out of reach must not
+// hold up all others.
+func rank(m queue.Message) storage.Time {
+	if m.Refusals() > 1 {
+		return m.Due
+	}
+	return m.Created
 }
 
 // remove forgets a message.

@@ -92,6 +92,51 @@ func TestAvoidance(t *testing.T) {
 	}
 }
 
+// What is sent again keeps the place of its creation; what was refused twice
+// takes a new one each time, so that numbers out of reach don't hold up others.
+func TestRetriedMessagesKeepTheirPlace(t *testing.T) {
+	doubt, refused, dead := queue.ResultAmbiguous, queue.ResultTemporary, queue.ResultSIM
+	for _, c := range []struct {
+		name  string
+		tries []queue.Result
+		first bool
+	}{
+		{"refused once", []queue.Result{refused}, true},
+		{"in doubt", []queue.Result{doubt}, true},
+		{"refused, then in doubt", []queue.Result{refused, doubt}, true},
+		{"refused twice", []queue.Result{refused, dead}, false},
+		{"refused again and again", []queue.Result{refused, refused, refused}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := newIndex()
+				old := waiting(queue.LaneCode)
+				for _, r := range c.tries {
+					old.Attempts = append(old.Attempts, queue.Attempt{IMSI: "other", Result: r})
+				}
+				time.Sleep(time.Second) // virtual time
+				young := waiting(queue.LaneCode)
+				time.Sleep(time.Second) // virtual time
+				old.Due = storage.TimeOf(time.Now())
+				x.offer(nth(1), young, -time.Second)
+				x.offer(nth(2), old, 0)
+				time.Sleep(time.Second) // virtual time
+				x.offer(nth(3), waiting(queue.LaneCode), 0)
+				a := x.plug("a")
+				if first := x.tryTake(a).id == nth(2); first != c.first {
+					t.Errorf("before a younger one: %v", first)
+				}
+				if c.first {
+					return
+				}
+				if second := x.tryTake(a).id; second != nth(2) {
+					t.Error("it is behind what was made since")
+				}
+			})
+		})
+	}
+}
+
 func TestWhatIsAvoidedPassesToTheNextInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newIndex()

@@ -56,7 +56,7 @@ func (l lateAnswer) settle(ctx context.Context) {
 	case <-ctx.Done():
 		return // it stays in doubt
 	}
-	w.tally.judge(w.line.IMSI, b.Message, &l.result)
+	w.tally.judge(w.line.IMSI, b.Message, &l.result, true)
 	s := settlement(l.result)
 	out, err := w.move(context.WithoutCancel(ctx), func(tx storage.Tx) (queue.Outcome, error) {
 		return w.o.Queue.Late(tx, b.ID, b.Attempt, s)

@@ -36,20 +36,22 @@ const blameAfter = 3
 const (
 	// restItself: it says itself what it lacks, and looks for that.
 	restItself = time.Second
-	// restSuspect: the network's refusal may as well be about the recipient.
+	// restSuspect: the network's refusal may as well be about the recipients.
 	restSuspect = 5 * time.Second
 	// restRefused: the network refuses this SIM.
 	restRefused = time.Minute
 
-	longestItself = time.Minute
-	longestRest   = 15 * time.Minute
+	longestSuspect = time.Minute // and of restItself
+	longestRest    = 15 * time.Minute
 )
 
 func newTally() *tally { return &tally{sims: map[string]*refusals{}} }
 
 // judge counts the result of a message that the SIM has sent, and says how long
 // its modem must rest. A refusal that is the SIM's by its number is made one.
-func (t *tally) judge(sim string, m queue.Message, r *modem.Result) time.Duration {
+// alone: no other SIM can send. One that is only suspected then goes on after
+// the shortest rest, or else a few numbers out of reach would hold up all others.
+func (t *tally) judge(sim string, m queue.Message, r *modem.Result, alone bool) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r.Class == modem.Accepted {
@@ -63,20 +65,26 @@ func (t *tally) judge(sim string, m queue.Message, r *modem.Result) time.Duratio
 	}
 	if of := known.of(*r); of != nil {
 		t.sims[sim] = known
+		first, longest = restSuspect, longestSuspect
+		again := of[string(m.Recipient)]
 		if len(of) < blameAfter {
 			of[string(m.Recipient)] = true
 		}
-		if len(of) == blameAfter {
+		if len(of) == blameAfter && r.Class != modem.SIM {
 			r.Class = modem.SIM
-		} else {
-			first = restSuspect
+			switch {
+			case alone:
+				return restItself
+			case again: // which proves nothing new
+				return restSuspect
+			}
 		}
 	}
 	if r.Class != modem.SIM {
 		return 0
 	}
 	if r.CMS >= 300 || r.CME >= 0 {
-		first, longest = restItself, longestItself
+		first, longest = restItself, longestSuspect
 	}
 	t.sims[sim] = known
 	rest := min(first<<min(known.rests, 10), longest)

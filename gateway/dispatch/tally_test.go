@@ -32,19 +32,22 @@ func TestBlame(t *testing.T) {
 			{1, cms(38, p), p, 0}, {1, cms(27, p), p, 0}, {1, cms(38, p), p, 0}, {1, cms(38, p), p, 0},
 		}},
 		{"three numbers can't be reached", []step{
-			{1, cms(38, p), p, 0}, {2, cms(27, p), p, 0}, {3, cms(38, p), s, time.Minute}, {1, cms(38, p), s, 2 * time.Minute},
+			{1, cms(38, p), p, 0}, {2, cms(27, p), p, 0}, {3, cms(38, p), s, 5 * time.Second},
+			{1, cms(38, p), s, 5 * time.Second}, {2, cms(38, p), s, 5 * time.Second}, // the same ones prove nothing new
+			{4, cms(38, p), s, 10 * time.Second}, {5, cms(27, p), s, 20 * time.Second},
 		}},
 		{"two numbers, then success", []step{
 			{1, cms(38, p), p, 0}, {2, cms(38, p), p, 0}, {3, ok, modem.Accepted, 0}, {3, cms(38, p), p, 0}, {2, cms(38, p), p, 0},
 		}},
 		{"three numbers are not known", []step{
-			{1, cms(1, d), d, 0}, {2, cms(30, d), d, 0}, {3, cms(30, d), s, time.Minute},
+			{1, cms(1, d), d, 0}, {2, cms(30, d), d, 0}, {3, cms(30, d), s, 5 * time.Second},
 		}},
 		{"what the SIM is rejected for by one number", []step{
 			{1, cms(21, s), s, 5 * time.Second}, {1, cms(50, s), s, 10 * time.Second}, {1, cms(21, s), s, 20 * time.Second},
 		}},
 		{"what the SIM is rejected for by many", []step{
-			{1, cms(21, s), s, 5 * time.Second}, {2, cms(50, s), s, 10 * time.Second}, {3, cms(21, s), s, 4 * time.Minute},
+			{1, cms(21, s), s, 5 * time.Second}, {2, cms(50, s), s, 10 * time.Second}, {3, cms(21, s), s, 20 * time.Second},
+			{4, cms(21, s), s, 40 * time.Second}, {5, cms(21, s), s, time.Minute}, {6, cms(21, s), s, time.Minute},
 		}},
 		{"unknown and unreached are counted apart", []step{
 			{1, cms(1, d), d, 0}, {2, cms(30, d), d, 0}, {3, cms(38, p), p, 0}, {4, cms(27, p), p, 0},
@@ -69,11 +72,11 @@ func TestBlame(t *testing.T) {
 			y := newTally()
 			for i, step := range c.steps {
 				r := step.r
-				if rest := y.judge("sim", to(step.to), &r); r.Class != step.want || rest != step.rest {
+				if rest := y.judge("sim", to(step.to), &r, false); r.Class != step.want || rest != step.rest {
 					t.Errorf("step %d: %s and %v, want %s and %v", i+1, r.Class, rest, step.want, step.rest)
 				}
 				other := step.r
-				if y.judge(fmt.Sprint("other", i), to(step.to), &other); other.Class != step.r.Class {
+				if y.judge(fmt.Sprint("other", i), to(step.to), &other, false); other.Class != step.r.Class {
 					t.Error("one SIM was blamed for another's")
 				}
 			}
@@ -81,15 +84,34 @@ func TestBlame(t *testing.T) {
 	}
 }
 
+// The only SIM is blamed by the same refusals, and goes on all the same.
+func TestTheOnlySIMGoesOn(t *testing.T) {
+	y := newTally()
+	for n := range 20 {
+		r := cms(38, modem.Temporary)
+		rest, class := time.Duration(0), modem.Temporary
+		if n+1 >= blameAfter {
+			rest, class = restItself, modem.SIM
+		}
+		if got := y.judge("a", to(n), &r, true); got != rest || r.Class != class {
+			t.Errorf("number %d: %s, a rest of %v", n+1, r.Class, got)
+		}
+	}
+	r := cms(8, modem.SIM)
+	if rest := y.judge("a", to(1), &r, true); rest != restRefused {
+		t.Errorf("barred: a rest of %v", rest)
+	}
+}
+
 func TestRestsEnd(t *testing.T) {
 	y := newTally()
 	for range 100 {
 		r := cms(8, modem.SIM)
-		if rest := y.judge("a", to(1), &r); rest <= 0 || rest > longestRest {
+		if rest := y.judge("a", to(1), &r, false); rest <= 0 || rest > longestRest {
 			t.Fatalf("a rest of %v", rest)
 		}
 		r = cms(310, modem.SIM)
-		if rest := y.judge("b", to(1), &r); rest <= 0 || rest > longestItself {
+		if rest := y.judge("b", to(1), &r, false); rest <= 0 || rest > longestSuspect {
 			t.Fatalf("a rest of %v", rest)
 		}
 	}

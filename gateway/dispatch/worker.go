@@ -65,19 +65,23 @@ func (d *Dispatcher) work(ctx context.Context, l Line) {
 	}
 }
 
+// open says whether more could be sent.
+func (w *worker) open(ctx context.Context) bool {
+	select {
+	case <-w.modem.Closed():
+		return false
+	default:
+		return ctx.Err() == nil
+	}
+}
+
 // next is what to send next: at once if something has landed and waits to be
 // settled, or else when there is something. nil means nothing.
 func (w *worker) next(ctx context.Context, landed *flight) *entry {
 	if landed == nil {
 		return w.index.take(ctx, w.line, w.modem.Closed())
 	}
-	over := ctx.Err() != nil || landed.rest > 0
-	select {
-	case <-w.modem.Closed():
-		over = true
-	default:
-	}
-	if over {
+	if landed.rest > 0 || !w.open(ctx) {
 		return nil
 	}
 	return w.index.tryTake(w.line)
@@ -89,7 +93,11 @@ func (w *worker) rest(landed *flight) bool {
 		return false
 	}
 	w.log.Warn("the modem can't send; it rests", "cause", landed.result.Cause, "for", landed.rest)
-	w.modem.Park("the network or the SIM refuses to send: "+inWords(landed.result.Cause), landed.rest)
+	why := "the network or the SIM refuses to send: "
+	if landed.result.GivenBack() {
+		why = "it gives back what it is to send: "
+	}
+	w.modem.Park(why+inWords(landed.result.Cause), landed.rest)
 	return true
 }
 
@@ -249,7 +257,11 @@ func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
 		To: strings.TrimPrefix(to, "+"), Text: text, Validity: b.Validity, Report: true,
 		Late: func(r modem.Result) { w.late(f, r) },
 	})
-	f.rest = w.tally.judge(w.line.IMSI, b.Message, &f.result)
+	alone := f.result.Class != modem.Accepted && !w.index.another([]string{w.line.IMSI})
+	f.rest = w.tally.judge(w.line.IMSI, b.Message, &f.result, alone)
+	if f.result.GivenBack() && w.open(ctx) {
+		f.rest = restItself // it would give back the next one, too
+	}
 	if f.result.Class != modem.Accepted {
 		f.untried = w.index.another(append(b.Message.Avoid(), w.line.IMSI))
 	}

@@ -186,6 +186,9 @@ func (m *Message) count(r Result) int {
 	return n
 }
 
+// Refusals is how many attempts were refused for a while.
+func (m *Message) Refusals() int { return m.count(ResultTemporary) + m.count(ResultSIM) }
+
 // sent is how many attempts the network has taken or may have.
 func (m *Message) sent() int { return m.count(ResultAccepted) + m.count(ResultAmbiguous) }
 

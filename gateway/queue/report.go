@@ -124,10 +124,11 @@ func (q *Queue) about(tx storage.Tx, key []byte, r heldReport) (known siblings, 
 
 // match finds the attempt that a report is about, -1 for none: the newest with
 // its reference that the service centre can have taken by then, or else the
-// only one in doubt, if the service centre can have taken that one then.
+// only one in doubt that the service centre can have taken then; of several of
+// one message, the first.
 func match(sent []sentAttempt, r heldReport) int {
 	newest, plausible := -1, -1
-	doubtful, doubts := -1, 0
+	doubtful, unclear := -1, false
 	for i, s := range sent {
 		after := r.SCTS.Time().Sub(s.Started.Time())
 		switch {
@@ -137,8 +138,10 @@ func match(sent []sentAttempt, r heldReport) int {
 				plausible = i
 			}
 		case s.MR < 0 && (r.SCTS == 0 || after.Abs() <= sctsTolerance):
-			doubtful = i
-			doubts++
+			if doubtful < 0 {
+				doubtful = i
+			}
+			unclear = unclear || !bytes.Equal(s.ID, sent[doubtful].ID)
 		}
 	}
 	switch {
@@ -146,7 +149,7 @@ func match(sent []sentAttempt, r heldReport) int {
 		return plausible
 	case newest >= 0:
 		return newest
-	case doubts == 1:
+	case !unclear:
 		return doubtful
 	}
 	return -1

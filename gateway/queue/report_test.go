@@ -97,6 +97,28 @@ func TestReportOnADoubt(t *testing.T) {
 	}
 }
 
+// A message that one SIM has twice in doubt has arrived whichever of them a
+// report is about, also where the second was refused as a duplicate (CMS 197).
+func TestReportOnAMessageTwiceInDoubt(t *testing.T) {
+	for name, second := range map[string]Settlement{
+		"in doubt again": doubt(), "the network had it": {Result: ResultAccepted, Cause: "cms-197", MR: -1},
+	} {
+		o := newOffice(t)
+		id := inDoubt(t, o)
+		held(t, o, id)
+		o.send(t, id, "a", second)
+		if out, matched := o.report(t, "a", 7, alice, FateDelivered, o.now()); !matched || out.Duplicate {
+			t.Errorf("%s: matched %v, twice %v", name, matched, out.Duplicate)
+		}
+		if m := o.want(t, id, Delivered); m.Attempts[0].MR != 7 {
+			t.Errorf("%s: %+v", name, m.Attempts)
+		}
+		if out, matched := o.report(t, "a", 8, alice, FateDelivered, o.now()); !matched || !out.Duplicate {
+			t.Errorf("%s, the other report: matched %v, twice %v", name, matched, out.Duplicate)
+		}
+	}
+}
+
 // The first report on a doubt tells its reference; the next one finds it by
 // that, although there is another doubt by then, and no other report does.
 func TestReportTeachesTheReference(t *testing.T) {

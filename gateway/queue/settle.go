@@ -105,7 +105,7 @@ func (m *Message) consider() {
 // may take it (dispatch sees to it that this one is not asked again while
 // there is another), then with a growing wait.
 func (q *Queue) wait(m Message, s Settlement, now time.Time) time.Time {
-	tries := m.count(ResultTemporary) + m.count(ResultSIM)
+	tries := m.Refusals()
 	if s.Result == ResultSIM && s.OtherSIM || tries == 1 && (s.OtherSIM || s.Result == ResultSIM) {
 		return now
 	}
