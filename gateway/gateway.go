@@ -402,15 +402,11 @@ func (g *Gateway) Modems(ctx context.Context) ([]Modem, error) {
 	modems := make([]Modem, len(statuses))
 	err := g.store.View(ctx, func(tx storage.Tx) error {
 		for i, s := range statuses {
-			modems[i] = Modem{Status: s}
-			if s.IMSI == "" {
-				continue
-			}
-			sent, err := g.queue.SentToday(tx, s.IMSI)
+			sent, err := g.queue.SentToday(tx, s.SIM())
 			if err != nil {
 				return err
 			}
-			modems[i].SentToday = sent
+			modems[i] = Modem{Status: s, SentToday: sent}
 		}
 		return nil
 	})

@@ -476,16 +476,36 @@ func TestFullStoreIsNotReady(t *testing.T) {
 }
 
 func TestModems(t *testing.T) {
+	for _, nameless := range []bool{false, true} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			w.radio.nameless = nameless
+			w.radio.plug("a", takes(0))
+			for range 3 {
+				w.start(alice, "")
+			}
+			w.pass(time.Second)
+			modems, err := w.gw.Modems(t.Context())
+			w.must(err)
+			if len(modems) != 1 || modems[0].SentToday != 3 || modems[0].State != modem.Ready {
+				t.Fatalf("modems: %+v", modems)
+			}
+		})
+	}
+}
+
+// An attempt says in words what the network or its report said.
+func TestAttemptsSayWhatTheyMean(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
-		w.radio.plug("a", takes(0))
-		for range 3 {
-			w.start(alice, "")
+		w.radio.plug("a", fails(1, modem.Temporary, "cms-38", takes(0)))
+		v := w.start(alice, "")
+		w.pass(5 * time.Second)
+		m := w.message(v.MessageID, queue.Accepted)
+		if len(m.Attempts) != 2 || m.Attempts[0].Meaning != modem.Explain("cms-38") || m.Attempts[1].Meaning != "" {
+			t.Fatalf("%+v", m.Attempts)
 		}
-		w.pass(time.Second)
-		modems, err := w.gw.Modems(t.Context())
-		w.must(err)
-		if len(modems) != 1 || modems[0].SentToday != 3 || modems[0].State != modem.Ready {
-			t.Fatalf("modems: %+v", modems)
+		w.report("a", 1, alice, 34)
+		if m := w.message(v.MessageID, queue.Accepted); m.Attempts[1].Meaning != (modem.Report{Status: 34}).Explain() {
+			t.Errorf("%+v", m.Attempts[1])
 		}
 	})
 }

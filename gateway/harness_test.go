@@ -34,6 +34,8 @@ type radio struct {
 	lines []*fakeLine
 	fresh chan *fakeLine
 	inbox []sms
+	// nameless: the modems don't tell their SIMs' IMSI.
+	nameless bool
 }
 
 // sms is one message that a modem was asked to send.
@@ -69,7 +71,7 @@ func (r *radio) Statuses() []modem.Status {
 		select {
 		case <-l.closed:
 		default:
-			out = append(out, modem.Status{Name: l.name, State: modem.Ready, IMSI: l.IMSI()})
+			out = append(out, l.status())
 		}
 	}
 	return out
@@ -101,8 +103,16 @@ type fakeLine struct {
 	once   sync.Once
 }
 
+func (l *fakeLine) status() modem.Status {
+	s := modem.Status{Name: l.name, State: modem.Ready}
+	if !l.radio.nameless {
+		s.IMSI = "imsi-" + l.name
+	}
+	return s
+}
+
 func (l *fakeLine) Name() string            { return l.name }
-func (l *fakeLine) IMSI() string            { return "imsi-" + l.name }
+func (l *fakeLine) IMSI() string            { return l.status().SIM() }
 func (l *fakeLine) Closed() <-chan struct{} { return l.closed }
 func (l *fakeLine) unplug()                 { l.once.Do(func() { close(l.closed) }) }
 

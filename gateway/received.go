@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -16,7 +17,7 @@ const DefaultInboundRetention = 7 * 24 * time.Hour
 // Received keeps a message that somebody sent to one of the SIMs, durably.
 func (g *Gateway) Received(ctx context.Context, m modem.Inbound) error {
 	draft := g.inbound.Draft(inbound.Part{
-		Modem: m.Modem, IMSI: m.IMSI, From: m.From,
+		Modem: m.Modem, SIM: cmp.Or(m.IMSI, "modem-"+m.Modem), From: m.From,
 		Ref: m.Ref, Number: int(m.Part), Of: int(m.Parts),
 		Sent: m.SCTS, Undecodable: m.Undecodable, TPDU: m.PDU,
 	})

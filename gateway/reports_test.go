@@ -230,7 +230,7 @@ func TestCase26ThreeUnknownNumbers(t *testing.T) {
 		w.message(ids[1], queue.Failed)
 		w.message(ids[2], queue.Queued)
 		w.radio.plug("b", takes(0))
-		w.pass(time.Second)
+		w.pass(5 * time.Second) // it waits for 4 s after a second refusal
 		w.message(ids[2], queue.Accepted)
 	})
 }

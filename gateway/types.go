@@ -102,8 +102,13 @@ type Attempt struct {
 	SettledAt time.Time
 	// Result is a modem.Class, "" while the attempt is in the air.
 	Result modem.Class
-	// Cause is modem.Result.Cause.
+	// Cause is modem.Result.Cause, or "restart" (the gateway was stopped during
+	// the attempt), "late" (it was in doubt until the answer came after all)
+	// or "sealed" (what is kept can't be opened).
 	Cause string
+	// Meaning says in words what the report says, or what Cause does while
+	// there is none; "" where there is no more to say.
+	Meaning string
 	// MR is the message reference, -1 where none is known.
 	MR int
 	// Report is the delivery report's TP-Status, -1 while there is none.

@@ -57,11 +57,19 @@ func describe(id queue.ID, m queue.Message) Message {
 	for _, a := range m.Attempts {
 		out.Attempts = append(out.Attempts, Attempt{
 			Modem: a.Modem, StartedAt: a.Started.Time(), SettledAt: a.Settled.Time(),
-			Result: modem.Class(a.Result), Cause: a.Cause, MR: a.MR,
+			Result: modem.Class(a.Result), Cause: a.Cause, Meaning: meaning(a), MR: a.MR,
 			Report: a.Report, ReportAt: a.ReportAt.Time(),
 		})
 	}
 	return out
+}
+
+// meaning says in words how an attempt ended.
+func meaning(a queue.Attempt) string {
+	if a.Report >= 0 && a.Report <= 0xff {
+		return modem.Report{Status: byte(a.Report)}.Explain()
+	}
+	return modem.Explain(a.Cause)
 }
 
 // lastMile says how far the message has come, and no more than is known.

@@ -50,6 +50,9 @@ func (id identity) alias(modem string) string {
 	return "modem-" + modem
 }
 
+// sim is the IMSI, or else the alias.
+func (id identity) sim(modem string) string { return cmp.Or(id.imsi, id.alias(modem)) }
+
 // Name is the modem's name.
 func (l *Line) Name() string { return l.name }
 
@@ -58,7 +61,7 @@ func (l *Line) IMEI() string { return l.id.imei }
 
 // IMSI of the SIM; where the modem does not tell it, the alias that its Reports
 // bear.
-func (l *Line) IMSI() string { return cmp.Or(l.id.imsi, l.id.alias(l.name)) }
+func (l *Line) IMSI() string { return l.id.sim(l.name) }
 
 // Closed is closed when the line can be used no more.
 func (l *Line) Closed() <-chan struct{} { return l.closed }

@@ -298,3 +298,6 @@ type Status struct {
 	// Since is when State began.
 	Since time.Time
 }
+
+// SIM is what the Line of this modem calls its SIM; see Line.IMSI.
+func (s Status) SIM() string { return identity{imei: s.IMEI, imsi: s.IMSI}.sim(s.Name) }

@@ -253,6 +253,8 @@ func causeMeaning(cause string) string {
 		return "it can't be one short message"
 	case "late":
 		return "the modem's answer came late"
+	case "sealed":
+		return "the kept number or text can't be opened"
 	case "restart":
 		return "the gateway was stopped while it was being sent"
 	}

@@ -192,9 +192,6 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // operate is the way of every operation: who, what, do, answer.
 func (a *api) operate(op operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if op.lasts > 0 {
-			patient(w, op.lasts)
-		}
 		ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(op.lasts, handlingTime))
 		defer cancel()
 		r = r.WithContext(ctx)
@@ -202,6 +199,9 @@ func (a *api) operate(op operation) http.HandlerFunc {
 		if err != nil {
 			a.refuse(w, r, err)
 			return
+		}
+		if op.lasts > 0 { // now that the request is in, and let in
+			patient(w, op.lasts)
 		}
 		reply, err := op.serve(r, c)
 		if err != nil {

@@ -68,8 +68,8 @@ func newStub() *stub {
 			ID: messageID, Status: "delivered", LastMile: gateway.LastMileDelivered, Segments: 1,
 			CreatedAt: at, ExpiresAt: at.Add(5 * time.Minute),
 			Attempts: []gateway.Attempt{
-				{Modem: "sim1", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Temporary, Cause: "cms-38", MR: -1, Report: -1},
-				{Modem: "sim2", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Accepted, MR: 0, Report: 0, ReportAt: at.Add(time.Minute)},
+				{Modem: "sim1", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Temporary, Cause: "cms-38", Meaning: "network out of order", MR: -1, Report: -1},
+				{Modem: "sim2", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Accepted, Meaning: "received", MR: 0, Report: 0, ReportAt: at.Add(time.Minute)},
 				{Modem: "sim2", StartedAt: at, MR: -1, Report: -1},
 			},
 		},

@@ -28,7 +28,7 @@ type InboundMessage struct {
 	SentAt     *time.Time `json:"sent_at" doc:"When the service centre took it, as it says; null where it doesn't."`
 	ReceivedAt time.Time  `json:"received_at"`
 	Parts      int        `json:"parts" minimum:"1" doc:"How many SMS it is made of."`
-	Missing    []int      `json:"missing" nullable:"false" doc:"Which of them, counted from 1, have not come; the text then has gaps."`
+	Missing    []int      `json:"missing" nullable:"false" doc:"Which of them, counted from 1, have not come; the text then has gaps. A message keeps its id and its place when more of it comes."`
 	TPDU       *string    `json:"tpdu" doc:"The message as the network sent it, in hex, where it can't be read; null for others."`
 }
 
@@ -51,7 +51,8 @@ func (a *api) inbound(r *http.Request, c call) (reply, error) {
 	asked := inbound.Range{Limit: defaultPage}
 	for name, set := range map[string]func(string) error{
 		"limit": func(s string) (err error) {
-			if asked.Limit, err = strconv.Atoi(s); err == nil && (asked.Limit < 1 || asked.Limit > maxPage) {
+			asked.Limit, err = strconv.Atoi(s)
+			if err == nil && (asked.Limit < 1 || asked.Limit > maxPage || strconv.Itoa(asked.Limit) != s) {
 				err = strconv.ErrRange
 			}
 			return err

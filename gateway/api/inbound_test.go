@@ -48,7 +48,7 @@ func TestInbound(t *testing.T) {
 func TestInboundParameters(t *testing.T) {
 	all := newFixture(t)
 	for query, field := range map[string]string{
-		"limit=0": "limit", "limit=101": "limit", "limit=": "limit", "limit=1&limit=2": "limit", "limit": "limit",
+		"limit=0": "limit", "limit=101": "limit", "limit=": "limit", "limit=1&limit=2": "limit", "limit": "limit", "limit=%2B5": "limit", "limit=+5": "limit", "limit=007": "limit", "after=" + strings.Repeat("A", 32): "after",
 		"after=1": "after", "before=" + strings.Repeat("g", 32): "before", "page=2": "page", "&": "query", "+33612345678": "query",
 	} {
 		f := all.again()

@@ -74,9 +74,9 @@ func TestReplies(t *testing.T) {
 			"message " + messageID,
 			`{"id":"m-77aa01","status":"delivered","last_mile":"delivered","possible_duplicate":false,"segments":1,` +
 				`"created_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:05:00Z","attempts":[` +
-				`{"modem":"sim1","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"temporary","cause":"cms-38","mr":null,"report":null,"report_at":null},` +
-				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"accepted","cause":"","mr":0,"report":0,"report_at":"2026-03-01T12:01:00Z"},` +
-				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":null,"result":null,"cause":"","mr":null,"report":null,"report_at":null}]}`,
+				`{"modem":"sim1","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"temporary","cause":"cms-38","meaning":"network out of order","mr":null,"report":null,"report_at":null},` +
+				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"accepted","cause":"","meaning":"received","mr":0,"report":0,"report_at":"2026-03-01T12:01:00Z"},` +
+				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":null,"result":null,"cause":"","meaning":"","mr":null,"report":null,"report_at":null}]}`,
 		},
 		{
 			request{method: "GET", path: "/v1/modems"},

@@ -78,7 +78,8 @@ type Attempt struct {
 	StartedAt time.Time  `json:"started_at"`
 	SettledAt *time.Time `json:"settled_at" doc:"null while the attempt is in the air."`
 	Result    *string    `json:"result" doc:"accepted, destination, ours, sim, temporary or ambiguous; null while the attempt is in the air."`
-	Cause     string     `json:"cause" doc:"What the modem or the network said, as a short stable word; empty where nothing went wrong." example:"cms-500"`
+	Cause     string     `json:"cause" doc:"What the modem or the network said, as a short stable word; empty where nothing went wrong. cms-N and cme-N are the error numbers of 3GPP TS 27.005 and 27.007; cms-197 on an accepted attempt: the network had it already; late: it was in doubt until the answer came after all; restart: the gateway was stopped meanwhile." example:"cms-500"`
+	Meaning   string     `json:"meaning" doc:"What the delivery report says, or before it comes what cause does, in words for people, which may change; empty where there is no more to say." example:"unknown error"`
 	MR        *int       `json:"mr" doc:"The message reference (TP-MR); null where none is known." minimum:"0" maximum:"255"`
 	Report    *int       `json:"report" doc:"TP-Status of the delivery report (3GPP TS 23.040, 9.2.3.15); null while there is none." minimum:"0" maximum:"255"`
 	ReportAt  *time.Time `json:"report_at" doc:"When the report came; null while there is none."`
@@ -146,6 +147,7 @@ func messageReply(m gateway.Message) Message {
 			SettledAt: unless(a.SettledAt.IsZero(), a.SettledAt.UTC()),
 			Result:    unless(a.Result == "", string(a.Result)),
 			Cause:     a.Cause,
+			Meaning:   a.Meaning,
 			MR:        unless(a.MR < 0, a.MR),
 			Report:    unless(a.Report < 0, a.Report),
 			ReportAt:  unless(a.ReportAt.IsZero(), a.ReportAt.UTC()),

@@ -201,6 +201,7 @@ func (l *scripted) Park(reason string, d time.Duration) {
 		l.parked(reason, d)
 	}
 }
+
 func (l *scripted) Submit(_ context.Context, s modem.Submission) modem.Result {
 	began := time.Now()
 	r := l.answer(s)

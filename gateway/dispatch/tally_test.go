@@ -32,9 +32,13 @@ func TestBlame(t *testing.T) {
 			{1, cms(38, p), p, 0}, {1, cms(27, p), p, 0}, {1, cms(38, p), p, 0}, {1, cms(38, p), p, 0},
 		}},
 		{"three numbers can't be reached", []step{
-			{1, cms(38, p), p, 0}, {2, cms(27, p), p, 0}, {3, cms(38, p), s, 5 * time.Second},
-			{1, cms(38, p), s, 5 * time.Second}, {2, cms(38, p), s, 5 * time.Second}, // the same ones prove nothing new
-			{4, cms(38, p), s, 10 * time.Second}, {5, cms(27, p), s, 20 * time.Second},
+			{1, cms(38, p), p, 0},
+			{2, cms(27, p), p, 0},
+			{3, cms(38, p), s, 5 * time.Second},
+			{1, cms(38, p), s, 5 * time.Second},
+			{2, cms(38, p), s, 5 * time.Second}, // the same ones prove nothing new
+			{4, cms(38, p), s, 10 * time.Second},
+			{5, cms(27, p), s, 20 * time.Second},
 		}},
 		{"two numbers, then success", []step{
 			{1, cms(38, p), p, 0}, {2, cms(38, p), p, 0}, {3, ok, modem.Accepted, 0}, {3, cms(38, p), p, 0}, {2, cms(38, p), p, 0},
@@ -46,8 +50,12 @@ func TestBlame(t *testing.T) {
 			{1, cms(21, s), s, 5 * time.Second}, {1, cms(50, s), s, 10 * time.Second}, {1, cms(21, s), s, 20 * time.Second},
 		}},
 		{"what the SIM is rejected for by many", []step{
-			{1, cms(21, s), s, 5 * time.Second}, {2, cms(50, s), s, 10 * time.Second}, {3, cms(21, s), s, 20 * time.Second},
-			{4, cms(21, s), s, 40 * time.Second}, {5, cms(21, s), s, time.Minute}, {6, cms(21, s), s, time.Minute},
+			{1, cms(21, s), s, 5 * time.Second},
+			{2, cms(50, s), s, 10 * time.Second},
+			{3, cms(21, s), s, 20 * time.Second},
+			{4, cms(21, s), s, 40 * time.Second},
+			{5, cms(21, s), s, time.Minute},
+			{6, cms(21, s), s, time.Minute},
 		}},
 		{"unknown and unreached are counted apart", []step{
 			{1, cms(1, d), d, 0}, {2, cms(30, d), d, 0}, {3, cms(38, p), p, 0}, {4, cms(27, p), p, 0},

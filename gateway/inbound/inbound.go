@@ -61,16 +61,17 @@ func ParseID(s string) (ID, error) {
 	if len(s) != hex.EncodedLen(len(id)) {
 		return id, ErrBadID
 	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return id, ErrBadID
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil || id.String() != s {
+		return ID{}, ErrBadID
 	}
 	return id, nil
 }
 
 // Part is one TPDU that came in.
 type Part struct {
-	// Modem that received it, and the SIM in it.
-	Modem, IMSI string
+	// Modem that received it, and the SIM in it: its IMSI, or what else tells
+	// it from all others.
+	Modem, SIM string
 	// From is its sender as the network gave it.
 	From string
 	// Ref, Number and Of place it in a message of several parts (TS 23.040
@@ -171,10 +172,10 @@ func (b *Book) Draft(p Part) Draft {
 	if p.Of < 2 || p.Of > MaxParts || p.Number < 1 || p.Number > p.Of || p.Undecodable {
 		p.Number, p.Of = 0, 0
 	}
-	d := Draft{part: p, nonce: keyring.NewNonce(), seen: b.keys.Lookup("inbound seen", []byte(p.IMSI), p.TPDU)}
+	d := Draft{part: p, nonce: keyring.NewNonce(), seen: b.keys.Lookup("inbound seen", []byte(p.SIM), p.TPDU)}
 	random := keyring.NewNonce()
 	copy(d.tail[:], random[:])
-	d.thread = b.keys.Lookup("inbound thread", []byte(p.IMSI), []byte(p.From),
+	d.thread = b.keys.Lookup("inbound thread", []byte(p.SIM), []byte(p.From),
 		binary.BigEndian.AppendUint16(nil, p.Ref), []byte{byte(p.Of)}) //nolint:gosec // at most MaxParts
 	return d
 }

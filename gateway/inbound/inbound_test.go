@@ -101,7 +101,7 @@ func (d *desk) dump() []storage.Entry {
 	return all
 }
 
-func whole(text string) Part { return Part{Modem: "a", IMSI: "1", From: alice, TPDU: []byte(text)} }
+func whole(text string) Part { return Part{Modem: "a", SIM: "1", From: alice, TPDU: []byte(text)} }
 
 func part(ref uint16, n, of int, text string) Part {
 	p := whole(text)
@@ -133,7 +133,7 @@ func TestKeptNewestFirst(t *testing.T) {
 	if id, err := ParseID(all[0].ID.String()); err != nil || id != all[0].ID {
 		t.Error("an id does not survive its text")
 	}
-	for _, bad := range []string{"", "zz", strings.Repeat("z", 32), strings.Repeat("0", 33)} {
+	for _, bad := range []string{"", "zz", strings.Repeat("z", 32), strings.Repeat("0", 33), strings.Repeat("A", 32)} {
 		if _, err := ParseID(bad); !errors.Is(err, ErrBadID) {
 			t.Errorf("%q is taken for an id", bad)
 		}
@@ -147,7 +147,7 @@ func TestTheSameTPDUIsKeptOnce(t *testing.T) {
 		t.Error("a repetition is not told from something new")
 	}
 	other := whole("m")
-	other.IMSI = "2"
+	other.SIM = "2"
 	if !d.keep(other) {
 		t.Error("another SIM's message is taken for a repetition")
 	}
