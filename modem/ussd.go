@@ -163,10 +163,14 @@ func (l *Line) ussd(ctx context.Context, code string) (USSDReply, error) {
 	defer u.busy.Unlock()
 	limited, cancel := context.WithTimeout(ctx, ussdLimit)
 	defer cancel()
-	if err := l.prepareUSSD(limited, code); err != nil {
-		return USSDReply{}, err
+	err := l.prepareUSSD(limited, code)
+	if err == nil {
+		err = l.sendUSSD(limited, code)
 	}
-	if err := l.sendUSSD(limited, code); err != nil {
+	if err != nil {
+		if ctx.Err() == nil && limited.Err() != nil { // a message was in the air all the time
+			err = fmt.Errorf("%w: %w", ErrNotReady, err)
+		}
 		return USSDReply{}, err
 	}
 	reply, err := l.awaitUSSD(limited)

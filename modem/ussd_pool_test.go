@@ -121,6 +121,25 @@ func TestUSSDSlowly(t *testing.T) {
 	})
 }
 
+// A modem whose message is in the air for longer than a code is waited for has
+// no time for the code.
+func TestUSSDBehindAMessage(t *testing.T) {
+	slow := sim.Fault{On: sim.OnPayload, Do: sim.Slow, After: 2 * time.Minute}
+	inVirtualTime(t, []sim.ModemConfig{{Faults: []sim.Fault{slow}}}, func(t *testing.T, b *bench, _ *memory) {
+		line := b.line("modem0")
+		sent := make(chan modem.Result, 1)
+		go func() { sent <- send(line) }()
+		<-time.After(time.Second) // the message is on its way
+		if _, err := b.pool.USSD(context.Background(), "modem0", "*100#"); !errors.Is(err, modem.ErrNotReady) {
+			t.Errorf("%v", err)
+		}
+		if r := <-sent; r.Class != modem.Accepted {
+			t.Errorf("the message: %v", r.Class)
+		}
+		b.unviolated()
+	})
+}
+
 // A modem that is not ready says so at once.
 func TestUSSDNotReady(t *testing.T) {
 	b := start(t, at0(), []sim.ModemConfig{{PIN: "1234"}}, modem.PoolConfig{})
