@@ -177,14 +177,30 @@ func TestReportsShuffled(t *testing.T) {
 func TestUnmatchedReportsAreHeldThenCounted(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		w.report("a", 7, alice, 0)
-		w.pass(100 * time.Second)
+		w.pass(4 * time.Minute)
 		if n := w.counts("smsotpd_reports_unmatched_total")[""]; n != 0 {
 			t.Errorf("counted %v within the hold", n)
 		}
-		w.pass(40 * time.Second)
+		w.pass(90 * time.Second)
 		if n := w.counts("smsotpd_reports_unmatched_total")[""]; n != 1 {
 			t.Errorf("counted %v", n)
 		}
+	})
+}
+
+// TestReportLongBeforeTheAnswer: a modem may take minutes to answer what the
+// recipient has long had.
+func TestReportLongBeforeTheAnswer(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.radio.plug("a", func(context.Context, sms) modem.Result {
+			<-time.After(175 * time.Second)
+			return modem.Result{Class: modem.Accepted, MR: 7, CMS: -1, CME: -1, Committed: true, CommittedAt: time.Now()}
+		})
+		v := w.start(alice, "")
+		w.pass(time.Second)
+		w.report("a", 7, alice[1:], 0)
+		w.pass(3 * time.Minute)
+		w.message(v.MessageID, queue.Delivered)
 	})
 }
 

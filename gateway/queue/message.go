@@ -256,7 +256,7 @@ type Policy struct {
 	// BackoffMax. Default 2 s and 32 s.
 	Backoff, BackoffMax time.Duration
 	// ReportHold is how long a report that matches no attempt is kept for
-	// one; default 120 s.
+	// one: longer than the answer can take that it has overtaken; default 5 min.
 	ReportHold time.Duration
 }
 
@@ -264,7 +264,7 @@ type Policy struct {
 func DefaultPolicy() Policy {
 	return Policy{
 		Hold: 30 * time.Second, MinLife: 20 * time.Second, ReportGrace: time.Minute,
-		Backoff: 2 * time.Second, BackoffMax: 32 * time.Second, ReportHold: 2 * time.Minute,
+		Backoff: 2 * time.Second, BackoffMax: 32 * time.Second, ReportHold: 5 * time.Minute,
 	}
 }
 

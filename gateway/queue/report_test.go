@@ -268,17 +268,18 @@ func TestOldSiblingsAreForgotten(t *testing.T) {
 
 func TestHeldReportsAreDropped(t *testing.T) {
 	o := newOffice(t)
+	hold := DefaultPolicy().ReportHold
 	o.report(t, "a", 1, alice, FateDelivered, o.now())
-	o.pass(time.Minute)
+	o.pass(hold / 2)
 	o.report(t, "a", 2, alice, FateDelivered, o.now())
 	if n := o.dropped(t); n != 0 {
 		t.Fatalf("%d dropped within the hold", n)
 	}
-	o.pass(time.Minute + time.Second)
+	o.pass(hold/2 + time.Second)
 	if n := o.dropped(t); n != 1 {
-		t.Fatalf("%d dropped after two minutes, want 1", n)
+		t.Fatalf("%d dropped after the hold, want 1", n)
 	}
-	o.pass(time.Minute)
+	o.pass(hold / 2)
 	if n := o.dropped(t); n != 1 || len(o.dump(t)) != 0 {
 		t.Fatalf("%d dropped at last; %d records left", n, len(o.dump(t)))
 	}
