@@ -24,8 +24,9 @@ func (m Mishap) String() string {
 // RandomMishaps draws count mishaps for so many modems over a time, in their
 // order, from every action at every point where it may strike. Left out are the
 // lies that no driver could see through: an answer that says for sure that
-// nothing was sent, where it was, or that it was sent, where it was not. Nothing
-// lasts longer than two minutes. The same random source draws the same mishaps.
+// nothing was sent, where it was, or that it was sent, where it was not; and
+// text mode from one moment to the next, without a start. Nothing lasts longer
+// than two minutes. The same random source draws the same mishaps.
 func RandomMishaps(random *rand.Rand, modems int, over time.Duration, count int) []Mishap {
 	d := dice{random}
 	mishaps := make([]Mishap, count)
@@ -73,7 +74,12 @@ func (d dice) between(low, high time.Duration) time.Duration {
 func (d dice) fault() Fault {
 	f := Fault{Do: pick(d, actions()...), Count: 1}
 	f.On = pick(d, f.Do.points()...)
-	if f.On == OnCommand {
+	switch {
+	case f.Do == TextModeOn:
+		f.On = OnBoot
+	case f.On == OnCommand && f.Do == ReplyCMS: // to others it is the answer of a message before
+		f.Match = regexp.MustCompile(pick(d, `^AT\+CM[GS]`, `^AT\+C(NMI|PMS|SMS)`))
+	case f.On == OnCommand:
 		f.Match = regexp.MustCompile(pick(d, `^AT`, `^AT\+C`, `\?$`, `^AT\+CM`, `^AT\+CSQ`, `^AT\+CREG`))
 	}
 	switch f.Do {
