@@ -165,9 +165,10 @@ func (w *Wire) writePayload(b []byte) error {
 	w.cmd.payload = echo{text: string(b[:len(b)-1])}
 	w.cmd.until = time.Now().Add(w.opts.FinalTimeout)
 	w.patience.set(w.opts.FinalTimeout)
+	pace := w.pace
 	w.mu.Unlock()
 
-	err := w.writePaced(b)
+	err := w.writePaced(b, pace)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -184,8 +185,17 @@ func (w *Wire) writePayload(b []byte) error {
 	return nil
 }
 
-func (w *Wire) writePaced(b []byte) error {
-	if w.opts.Pace == 0 {
+// SetPace has the payloads from now on go in pieces of 16 octets with a pause
+// of d behind each, for modems that lose octets. 0: payload and Ctrl-Z go in
+// one write.
+func (w *Wire) SetPace(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pace = d
+}
+
+func (w *Wire) writePaced(b []byte, pace time.Duration) error {
+	if pace == 0 {
 		return w.writeOut(b)
 	}
 	for body := b[:len(b)-1]; len(body) > 0; {
@@ -194,7 +204,7 @@ func (w *Wire) writePaced(b []byte) error {
 			return err
 		}
 		body = body[n:]
-		time.Sleep(w.opts.Pace)
+		time.Sleep(pace)
 	}
 	return w.writeOut(b[len(b)-1:])
 }
@@ -202,9 +212,6 @@ func (w *Wire) writePaced(b []byte) error {
 // writeOut writes to the port. An error ends the stream: what the modem has
 // of a half-written line is unknown.
 func (w *Wire) writeOut(b []byte) error {
-	if w.opts.Trace != nil {
-		w.opts.Trace(true, b)
-	}
 	err := w.port.SetWriteDeadline(time.Now().Add(w.opts.WriteTimeout))
 	if err == nil || errors.Is(err, os.ErrNoDeadline) {
 		var n int

@@ -156,7 +156,11 @@ func (w *Wire) final(final []byte) {
 // unsolicited takes a line out of the stream.
 func (w *Wire) unsolicited(line []byte) {
 	c := &w.cmd
-	switch sign := signOf(line); sign {
+	sign := signOf(line)
+	if sign == Restarted && c.phase == answering && c.text == "AT+CFUN=1" && bytes.HasPrefix(line, []byte("+CFUN")) {
+		sign = Settled // it has done what it was told
+	}
+	switch sign {
 	case Restarted:
 		if c.phase != idle && c.phase != aborting {
 			w.finish(Restart, []byte("ERROR"))

@@ -252,3 +252,24 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 }
+
+// TestPowerIsNoRestart: +CFUN: 1 that AT+CFUN=1 itself brings about ends no
+// command, unlike the same line at any other time.
+func TestPowerIsNoRestart(t *testing.T) {
+	for _, c := range []struct {
+		cmd  string
+		err  error
+		sign Sign
+	}{{"+CFUN=1", nil, Settled}, {"+CSQ", at.ErrError, Restarted}, {"+CFUN=0", at.ErrError, Restarted}} {
+		dialogue{c.cmd, c.cmd, "+CFUN: 1\r\nOK\r\n", nil, c.err, []string{"+CFUN: 1"}, 0}.check(t)
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Options{})
+			r.play(0, turn{"AT" + c.cmd + "\r", "+CFUN: 1\r\nOK\r\n"})
+			_, _ = r.engine.Command(c.cmd)
+			synctest.Wait()
+			if len(r.signs) == 0 || r.signs[0] != c.sign {
+				t.Errorf("%s: signs %v", c.cmd, r.signs)
+			}
+		})
+	}
+}

@@ -229,7 +229,8 @@ func TestAbort(t *testing.T) {
 
 func TestPace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, Options{Pace: 100 * time.Millisecond})
+		r := newRig(t, Options{})
+		r.wire.SetPace(100 * time.Millisecond)
 		r.play(0, turn{"AT+CMGS=18\r", "\r\n> "}, turn{pdu + "\x1a", "+CMGS: 3\r\nOK\r\n"})
 		begin := time.Now()
 		if _, err := r.engine.SMSCommand("+CMGS=18", pdu); err != nil || !r.wire.Flight().Committed {

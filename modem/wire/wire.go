@@ -111,12 +111,6 @@ type Options struct {
 	// a sign said that the modem may have restarted (10 s), WriteTimeout each
 	// write (5 s).
 	PromptTimeout, FinalTimeout, SettledTimeout, WriteTimeout time.Duration
-	// Pace pauses between pieces of 16 octets of a payload and before Ctrl-Z,
-	// for modems that lose octets. 0: payload and Ctrl-Z go in one write.
-	Pace time.Duration
-	// Trace sees all octets as they pass, numbers and codes included. It must
-	// not keep the slice.
-	Trace func(sent bool, octets []byte)
 }
 
 const (
@@ -164,6 +158,7 @@ type Wire struct {
 	ended   bool   // the engine's stream is over, until Rearm
 	goneErr error  // why the port is over
 	limit   time.Duration
+	pace    time.Duration
 	cmd     command
 	flight  Flight
 	// patience rings when the command has taken too long, overdue when what is
@@ -311,9 +306,6 @@ func (w *Wire) receive() {
 		n, err := w.port.Read(buf)
 		if n > 0 {
 			empty = 0
-			if w.opts.Trace != nil {
-				w.opts.Trace(false, buf[:n])
-			}
 			w.mu.Lock()
 			w.heardAt = time.Now()
 			w.feed(buf[:n])

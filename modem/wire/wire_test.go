@@ -1,12 +1,10 @@
 package wire
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,31 +130,6 @@ func TestBlockedHandler(t *testing.T) {
 		r.close()
 		if n := len(got); n < maxChatter || n > 2*maxChatter+1 || got[n-1] != `+CMTI: "SM",1` {
 			t.Errorf("got %d lines, the last %q", n, got[n-1])
-		}
-	})
-}
-
-func TestTrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var sent, received bytes.Buffer
-		r := newRig(t, Options{Trace: func(out bool, b []byte) {
-			mu.Lock()
-			defer mu.Unlock()
-			if out {
-				sent.Write(b)
-			} else {
-				received.Write(b)
-			}
-		}})
-		r.play(0, turn{"AT\r", "\r\nOK\r\n"})
-		if _, err := r.engine.Command(""); err != nil {
-			t.Error(err)
-		}
-		mu.Lock()
-		defer mu.Unlock()
-		if sent.String() != "AT\r" || received.String() != "\r\nOK\r\n" {
-			t.Errorf("sent %q, received %q", sent.String(), received.String())
 		}
 	})
 }
