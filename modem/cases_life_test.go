@@ -1,15 +1,16 @@
 package modem_test
 
 import (
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"smsotpd/modem"
 	"smsotpd/modem/sim"
+	"smsotpd/modem/wire"
 )
 
 const samplePDU = "0006D60B911326880736F4111011719551401110117195714000"
@@ -291,32 +292,40 @@ func TestCaseUnacknowledged(t *testing.T) {
 	})
 }
 
-// TestCaseReset is case 60: a modem that doesn't answer is started anew, says
-// nothing to that, is gone for a while, and is adopted again.
+// TestCaseReset is case 60: a mute modem is told AT+CFUN=1,1, gives no answer,
+// takes its port away for 20 s, and is used again when that is back.
 func TestCaseReset(t *testing.T) {
-	b := newBench(t, at0())
-	b.dir = t.TempDir()
-	b.patience = time.Minute
-	path := filepath.Join(b.dir, "raw")
-	m := newRaw(t, path)
-	b.run(modem.PoolConfig{Ports: []string{"raw=" + path}})
-	t.Cleanup(b.stop)
-	line := b.line("raw")
-	m.mu.Lock()
-	m.mute = true
-	m.mu.Unlock()
-	if r := line.Submit(t.Context(), modem.Submission{To: number, Text: text}); r.Class == modem.Accepted {
-		t.Fatalf("%+v", r)
-	}
-	b.until("reset", func() bool { return m.asked("AT+CFUN=1,1") })
-	m.close()
-	b.until("gone", func() bool { return b.status("raw").State == modem.Down })
-	again := newRaw(t, path)
-	t.Cleanup(again.close)
-	ready(t, b, again)
-	if b.told(modem.EventReset) == 0 {
-		t.Error("nobody was told that it was started anew")
-	}
+	supervise(t, func(t *testing.T, s *supervised) {
+		m := s.modem(sim.ModemConfig{})
+		var muted atomic.Bool
+		var heard atomic.Value // what is written to it then
+		heard.Store("")
+		s.bay.put("/dev/ttyUSB0", func() (wire.Port, error) {
+			if !muted.Load() {
+				return m.DialPort(0)
+			}
+			near, far := sim.Pipe()
+			go func() {
+				buf := make([]byte, 256)
+				for n, err := far.Read(buf); err == nil; n, err = far.Read(buf) {
+					heard.Store(heard.Load().(string) + string(buf[:n]))
+				}
+			}()
+			return near, nil
+		}, modem.USBPort{})
+		s.begin("/dev/ttyUSB0")
+		s.line("ttyUSB0")
+		muted.Store(true)
+		hang(t, m, time.Hour)
+		s.until("restart", func() bool { return strings.Contains(heard.Load().(string), "\x1bAT+CFUN=1,1\r") })
+		s.bay.take("/dev/ttyUSB0")
+		time.Sleep(20 * time.Second) // virtual
+		if s.status("ttyUSB0").State != modem.Down || s.events.count(modem.EventReset) != 1 {
+			t.Errorf("%+v, %v", s.status("ttyUSB0"), s.events.kinds(""))
+		}
+		s.bay.put("/dev/ttyUSB0", dial(s.modem(sim.ModemConfig{}), 0), modem.USBPort{})
+		s.within(10*time.Second, "ready modem", s.isReady("ttyUSB0"))
+	})
 }
 
 // TestCaseBusy is case 61: a port that somebody else has open says so.

@@ -187,8 +187,9 @@ func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
 const tooManyUnanswered = 3
 
 // sick counts the messages of which the network said nothing, and tells
-// whether they are too many. What was given back, refused by the modem itself
-// or lost with the port counts neither way.
+// whether they are too many; whatever is done about it then, the count begins
+// anew. What was given back, refused by the modem itself or lost with the port
+// counts neither way.
 func (l *Line) sick(r Result) bool {
 	s := l.session
 	switch {
@@ -198,7 +199,11 @@ func (l *Line) sick(r Result) bool {
 	case r.Class == Ambiguous, r.Cause == "no-prompt", r.Cause == "error", r.Cause == "reboot":
 		s.unanswered++
 	}
-	return s.unanswered >= tooManyUnanswered
+	if s.unanswered < tooManyUnanswered {
+		return false
+	}
+	s.unanswered = 0
+	return true
 }
 
 // unsent is the Result of a message of which no octet was written.

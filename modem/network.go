@@ -113,15 +113,15 @@ func (p *preparation) register(ctx context.Context) error {
 // prerequisites are what a modem may have lost, by a restart or by a hand,
 // while its registration is waited for.
 func (p *preparation) prerequisites(ctx context.Context) error {
-	if err := p.sameSIM(ctx); err != nil {
+	if err := p.simOpen(ctx); err != nil {
 		return err
 	}
 	return p.power(ctx)
 }
 
-// sameSIM checks that the SIM is still open. If it was not, it may be another
+// simOpen checks that the SIM is still open. If it was not, it may be another
 // one by now: errSuspect then has all prepared anew.
-func (p *preparation) sameSIM(ctx context.Context) error {
+func (p *preparation) simOpen(ctx context.Context) error {
 	before := p.waits
 	if err := p.unlock(ctx); err != nil {
 		return err

@@ -213,7 +213,7 @@ func (p *preparation) pduMode(ctx context.Context) error {
 			if !answered(err) {
 				return wait{}, err
 			}
-			if err := p.sameSIM(ctx); err != nil { // it may be gone
+			if err := p.simOpen(ctx); err != nil { // it may be gone
 				return wait{}, err
 			}
 			return wait{state: Waiting, reason: "the modem refuses PDU mode: its message service is not ready yet, or it has none", curable: true}, nil

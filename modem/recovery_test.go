@@ -153,8 +153,17 @@ func TestSick(t *testing.T) {
 			return st.State == modem.Parked && strings.Contains(st.Reason, "three messages") && strings.Contains(st.Reason, "tried again at")
 		})
 		m.ClearFaults()
-		if r := send(s.line("ttyUSB0")); r.Class != modem.Accepted {
-			t.Errorf("%+v", r)
+		// After a rest it takes three messages again.
+		if err := m.AddFault(sim.Fault{On: sim.OnPayload, Do: sim.ReplyCMS, Code: 500, Count: 2}); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []modem.Class{modem.Ambiguous, modem.Ambiguous, modem.Accepted} {
+			if r := send(s.line("ttyUSB0")); r.Class != want {
+				t.Errorf("%+v, not %s", r, want)
+			}
+		}
+		if n := s.events.count(modem.EventSick); n != 3 {
+			t.Errorf("sick %d times", n)
 		}
 	})
 }

@@ -326,3 +326,21 @@ func TestRemoteIsTriedAtAPace(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestLossInWords: what is lost with a port depends on what it is.
+func TestLossInWords(t *testing.T) {
+	for path, want := range map[string]string{
+		"tcp://127.0.0.1:4001": "the connection to tcp://127.0.0.1:4001 is lost",
+		"/dev/ttyUSB0":         "the modem has gone from its port",
+	} {
+		pool, err := NewPool(PoolConfig{Ports: []string{path}, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := pool.workers[path]
+		w.down(errGone, candidate{path: path})
+		if got := w.snapshot(); got.State != Down || got.Reason != want {
+			t.Errorf("%s: %+v", path, got)
+		}
+	}
+}

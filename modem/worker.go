@@ -303,6 +303,9 @@ func (w *worker) down(err error, c candidate) {
 		reason = w.silence(c)
 	case errors.Is(err, errGone):
 		reason = "the modem has gone from its port"
+		if IsRemote(c.path) {
+			reason = "the connection to " + c.path + " is lost"
+		}
 	case errors.Is(err, errStranger):
 		reason = "the modem has gone from its port; the port beside it belongs to another modem"
 	case errors.Is(err, errTaken):
