@@ -20,6 +20,8 @@ type plan struct {
 	modems int
 	// air is how long each message is in the air.
 	air string
+	// pin locks the SIMs; none if "".
+	pin string
 	// script is the simulator's, config the gateway's beyond the basics.
 	script, config string
 	// ports are the values of --modem; all simulated ones if nil.
@@ -85,6 +87,10 @@ func quoted(s string) string { return "'" + s + "'" }
 func (n *installation) simulate(p plan) {
 	n.t.Helper()
 	args := []string{"sim", "--modems", fmt.Sprint(p.modems), "--prefix", n.path("modem"), "--log", "sms.log", "--air", p.air}
+	if p.pin != "" {
+		args = append(args, "--pin", p.pin)
+		n.write("pin", p.pin+"\n")
+	}
 	if p.script != "" {
 		n.write("script.toml", p.script)
 		args = append(args, "--script", "script.toml")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,166 +14,6 @@ import (
 
 	"smsotpd/gateway/api"
 )
-
-// secrets are numbers, and the codes that were sent to them.
-type secrets struct {
-	// needles tell what an octet string gives away, by length.
-	needles map[int]map[string]string
-	// begins has the first two octets of all needles, so that most places
-	// are passed over quickly.
-	begins [1 << 16]bool
-	codes  map[string]bool
-}
-
-// What needles give away.
-const (
-	aNumber     = "a number"
-	aCode       = "a code"
-	aPackedCode = "a packed code"
-)
-
-// seed is count mobile numbers without a pattern in their last seven digits.
-func seed(count int) []string {
-	numbers := make([]string, count)
-	for i := range numbers {
-		numbers[i] = fmt.Sprintf("+3361%07d", (1_000_019+i*7_919_081)%10_000_000)
-	}
-	return numbers
-}
-
-func newSecrets(numbers []string) *secrets {
-	s := &secrets{needles: map[int]map[string]string{}, codes: map[string]bool{}}
-	for _, n := range numbers {
-		s.hide(strings.TrimPrefix(n, "+33"), aNumber) // it is in every longer form, too
-		s.hideOctets(semiOctets(strings.TrimPrefix(n, "+")), aNumber)
-	}
-	return s
-}
-
-func (s *secrets) addCode(code string) {
-	s.codes[code] = true
-	s.hideOctets(septets(code), aPackedCode)
-}
-
-func (s *secrets) hide(needle, what string) {
-	if s.needles[len(needle)] == nil {
-		s.needles[len(needle)] = map[string]string{}
-	}
-	s.needles[len(needle)][needle] = what
-	s.begins[int(needle[0])<<8|int(needle[1])] = true
-}
-
-// hideOctets hides octets and their hexadecimal forms.
-func (s *secrets) hideOctets(octets []byte, what string) {
-	s.hide(string(octets), what)
-	s.hide(hex.EncodeToString(octets), what)
-	s.hide(strings.ToUpper(hex.EncodeToString(octets)), what)
-}
-
-// semiOctets is a number as PDUs carry it (3GPP TS 23.040 9.1.2.3).
-func semiOctets(digits string) []byte {
-	if len(digits)%2 == 1 {
-		digits += "?" // 0xf
-	}
-	octets := make([]byte, 0, len(digits)/2)
-	for i := 0; i < len(digits); i += 2 {
-		octets = append(octets, (digits[i+1]-'0')<<4|(digits[i]-'0'))
-	}
-	return octets
-}
-
-// septets is a code as PDUs carry the beginning of a text (TS 23.038 6.1.2.1):
-// the 42 bits of six characters, of which the first five octets are whole.
-func septets(code string) []byte {
-	var bits uint64
-	for i := range len(code) {
-		bits |= uint64(code[i]&0x7f) << (7 * i)
-	}
-	octets := make([]byte, 5)
-	for i := range octets {
-		octets[i] = byte(bits >> (8 * i))
-	}
-	return octets
-}
-
-// sixDigits finds what may be a code: six digits that are not part of a longer
-// run, of a word, or of a number's fraction. Times, sizes, ids and the IMSI
-// hold runs of digits, too, of which one in 1,000 would be somebody's code.
-var sixDigits = regexp.MustCompile(`(?:^|[^0-9A-Za-z.])([0-9]{6})(?:[^0-9A-Za-z]|$)`)
-
-// find counts what data gives away: distinct needles by what they are.
-func (s *secrets) find(data []byte) map[string]int {
-	found := map[string]string{}
-	for i := 0; i+1 < len(data); i++ {
-		if !s.begins[int(data[i])<<8|int(data[i+1])] {
-			continue
-		}
-		for length, needles := range s.needles {
-			here := data[i:min(i+length, len(data))]
-			if what, ok := needles[string(here)]; ok {
-				found[string(here)] = what
-			}
-		}
-	}
-	for rest := data; ; {
-		m := sixDigits.FindSubmatchIndex(rest)
-		if m == nil {
-			break
-		}
-		if digits := string(rest[m[2]:m[3]]); s.codes[digits] {
-			found[digits] = aCode
-		}
-		rest = rest[m[3]:] // the octet behind may be the one before the next
-	}
-	counts := map[string]int{}
-	for _, what := range found {
-		counts[what]++
-	}
-	return counts
-}
-
-// scan fails the test if data gives anything away. In octets that look random,
-// as sealed ones do, a packed code, 40 bits, comes up by chance once in 10^12
-// octets: with 1,000 codes and some 10 MB in one run of 100. So a single one
-// counts for nothing; who keeps them keeps many. All else is rarer by far.
-func (s *secrets) scan(t *testing.T, where string, data []byte) {
-	t.Helper()
-	counts := s.find(data)
-	if counts[aPackedCode] == 1 {
-		delete(counts, aPackedCode)
-	}
-	if len(counts) > 0 {
-		t.Errorf("%s (%d bytes) gives away: %v", where, len(data), counts)
-	}
-}
-
-// A search that finds nothing must be one that could.
-func TestSecretsAreFound(t *testing.T) {
-	s := newSecrets([]string{"+33612345678"})
-	s.addCode("904417")
-	for data, want := range map[string]string{
-		"to=+33612345678 ":                      aNumber,
-		"0612345678":                            aNumber,
-		"x\x33\x16\x32\x54\x76\xf8y":            aNumber,
-		"0001000B913316325476F80000":            aNumber,
-		"0001000b913316325476f80000":            aNumber,
-		"904417 is your verification code.":     aCode,
-		"code=904417":                           aCode,
-		"code 111111/904417":                    aCode,
-		"\x00904417\xff":                        aCode,
-		"at 2026-11-23T16:47:36.904417Z":        "",
-		"imsi=001019044170001":                  "",
-		"id=0190-a904417bc":                     "",
-		"took=904417ns":                         "",
-		"\x39\x18\x8d\x16\xbb\x01 is your code": aPackedCode,
-		"39188d16b":                             "",
-		"...39188D16BB01...":                    aPackedCode,
-	} {
-		if got := s.find([]byte(data)); len(got) > 1 || want == "" && len(got) > 0 || want != "" && got[want] != 1 {
-			t.Errorf("%q: %v, want %q", data, got, want)
-		}
-	}
-}
 
 // scanState scans every file of the state directory.
 func (n *installation) scanState(s *secrets, when string) {
@@ -198,14 +37,20 @@ func (n *installation) scanState(s *secrets, when string) {
 	}
 }
 
-// e2eNothingIsGivenAway sends codes to 1,000 numbers with the log at debug,
-// asks for much that is refused, and looks for the numbers and codes in every
-// byte that stays on disk or goes out to others than the phone and the caller
-// who asked.
+// e2eNothingIsGivenAway sends codes to 1,000 numbers with the log at debug and
+// the modems traced, has people send some to the SIMs, asks networks and doctor,
+// and for much that is refused, and looks for the numbers, codes and the PIN in
+// every byte that stays on disk or goes out to others than the phone and the
+// caller who asked.
 func e2eNothingIsGivenAway(t *testing.T) {
+	const pin = "73519264"
 	numbers := seed(1000)
 	hidden := newSecrets(numbers)
-	n := install(t, plan{modems: 2, air: "0s"})
+	hidden.hideText(pin, aPIN)
+	n := install(t, plan{
+		modems: 2, air: "0s", pin: pin,
+		config: "pin_file = \"pin\"\ntrace = [\"modem=*\"]\n", script: balances(numbers, hidden),
+	})
 
 	// First without any modem, so that all of it lies in the queue.
 	serve := readAll(n.path("serve.toml"))
@@ -226,6 +71,8 @@ func e2eNothingIsGivenAway(t *testing.T) {
 	if len(hidden.codes) < 990 { // some are alike
 		t.Fatalf("%d codes", len(hidden.codes))
 	}
+	n.receiveFrom(numbers, hidden)
+	n.askBalances(numbers)
 	n.scanState(hidden, "with all sent")
 
 	said := n.provoke(numbers, started)
@@ -235,13 +82,112 @@ func e2eNothingIsGivenAway(t *testing.T) {
 	n.scanState(hidden, "at the end")
 	n.serve()
 	n.stop()
+	examined := n.examine()
+	hidden.scan(t, "doctor", examined)
 	n.scanState(hidden, "after a clean stop")
+	n.scanIdentities(said, examined)
 	for _, name := range []string{"gateway.err", "gateway.out", "command.err"} {
 		data := []byte(readAll(n.path(name)))
 		if name == "gateway.err" && bytes.Count(data, []byte("level=DEBUG")) < 100 {
 			t.Errorf("the log says little: %d bytes", len(data))
 		}
 		hidden.scan(t, name, data)
+	}
+}
+
+// balances is what the networks answer to USSD codes: a number and a code, in
+// both alphabets.
+func balances(numbers []string, hidden *secrets) string {
+	script := ""
+	for i, dcs := range []int{15, 72} {
+		code := fmt.Sprint(618033 + i)
+		hidden.addCode(code)
+		script += fmt.Sprintf("[[ussd]]\ncode = '*10%d*%s#'\ndcs = %d\ntext = '%s is the code of %s'\n", i, numbers[i][3:], dcs, code, numbers[i])
+	}
+	return script
+}
+
+// askBalances asks the networks by codes that hold a number. The answer is for
+// who asks alone.
+func (n *installation) askBalances(numbers []string) {
+	n.t.Helper()
+	for i := range 2 {
+		name := fmt.Sprint("modem", i)
+		if said := n.run("modems", "ussd", "--state-dir", n.state, name, fmt.Sprintf("*10%d*%s#", i, numbers[i][3:])); !strings.Contains(said, numbers[i]) {
+			n.t.Errorf("the network's answer is %q", said)
+		}
+	}
+}
+
+// receiveFrom has people send codes to the SIMs, in both alphabets, and waits
+// until all are kept.
+func (n *installation) receiveFrom(numbers []string, hidden *secrets) {
+	n.t.Helper()
+	const count = 40
+	for i := range count {
+		code := fmt.Sprint(271828 + 997*i)
+		hidden.addCode(code)
+		n.sim.tell(n.t, "message %d from = '%s', text = '%s for %s', ucs2 = %v", i%2, numbers[i], code, numbers[count+i], i%4 > 1)
+	}
+	await(n.t, "what people sent", func() error {
+		var list api.Inbound
+		if _, err := n.call("GET", "/v1/inbound?limit=100", nil, &list); err != nil {
+			return err
+		}
+		if len(list.Messages) != count || !strings.Contains(list.Messages[0].Text, " for +33") {
+			return fmt.Errorf("there are %d messages", len(list.Messages))
+		}
+		return nil
+	})
+}
+
+// examine has the doctor look at the modems and send from one to the other, and
+// returns all that it says.
+func (n *installation) examine() []byte {
+	n.t.Helper()
+	var said bytes.Buffer
+	for _, args := range [][]string{
+		{"--json"},
+		{"--json", "--send", "--yes", n.port(0), n.port(1), "--number", n.port(1) + "=+447700900001"},
+	} {
+		p := launch(n.t, n.dir, "doctor", append([]string{"doctor", "--config", "serve.toml"}, args...)...)
+		if code := p.exit(n.t); code != 0 {
+			n.t.Errorf("doctor %v ended with %d: %s\n%s", args, code, tail(p.err), readAll(p.out))
+		}
+		said.WriteString(readAll(p.out))
+		said.WriteString(readAll(p.err))
+	}
+	if !bytes.Contains(said.Bytes(), []byte(`"usable": 2`)) {
+		n.t.Errorf("doctor found no two modems: %s", said.Bytes())
+	}
+	return said.Bytes()
+}
+
+// scanIdentities looks for the identities of the SIMs where they are cut: in
+// replies, logs, traces and what the doctor says and keeps.
+func (n *installation) scanIdentities(said, examined []byte) {
+	n.t.Helper()
+	cards := newSecrets(nil)
+	for i := range 2 {
+		cards.hideIdentity(fmt.Sprintf("00101%010d", i+1))  // IMSI
+		cards.hideIdentity(fmt.Sprintf("894400%012d", i+1)) // ICCID, all but its last digits
+		cards.hideIdentity(fmt.Sprintf("77009%05d", i))     // number
+	}
+	cards.scan(n.t, "a reply", said)
+	cards.scan(n.t, "doctor", examined)
+	cards.scan(n.t, "gateway.err", []byte(readAll(n.path("gateway.err"))))
+	for name, shows := range map[string][]string{
+		"capabilities.json": {"enhanced_validity"},
+		"trace-modem0.log":  {"AT+CPIN=", "AT+CMGS=", "+CDS", "+CUSD", "+CMT", "+CIMI"},
+		"trace-modem1.log":  {"AT+CPIN=", "AT+CMGS=", "+CDS", "+CUSD", "+CMT", "+CIMI"},
+	} {
+		data := readAll(filepath.Join(n.state, name))
+		cards.scan(n.t, name, []byte(data))
+		for _, word := range shows {
+			if !strings.Contains(data, word) {
+				n.t.Errorf("%s (%d bytes) does not show %s", name, len(data), word)
+			}
+		}
 	}
 }
 
