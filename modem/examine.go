@@ -21,6 +21,8 @@ type ExamineConfig struct {
 	// would do: no PIN is read or entered.
 	Cards   []Card
 	PINFile string
+	// Settings is the file that those come from, for words; "" if none was read.
+	Settings string
 	// USB are the ports of USB devices, for what is known of them.
 	USB []USBPort
 	// Limit bounds the whole examination (30 s).

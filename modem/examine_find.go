@@ -1,9 +1,11 @@
 package modem
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -65,6 +67,9 @@ const (
 // configFile is where the packages put the daemon's configuration.
 const configFile = "/etc/smsotpd/smsotpd.toml"
 
+// restartDaemon applies changed settings.
+const restartDaemon = "$ sudo systemctl restart smsotpd"
+
 func (x *examiner) find(severity Severity, code FindingCode, problem, remedy string, lines ...string) {
 	x.Findings = append(x.Findings, Finding{Severity: severity, Code: code, Problem: problem, Remedy: remedy, Lines: lines})
 }
@@ -77,6 +82,9 @@ func (x *examiner) notOpened(err error) {
 		x.noPermission(err)
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EWOULDBLOCK) && !remote:
 		x.inUse(nil)
+	case remote && asDNSError(err):
+		x.find(Failing, FoundCantOpen, sentence(err), "See what this host makes of the name, and mend the name, the name server or /etc/hosts.",
+			"$ getent hosts "+hostOf(x.Port))
 	case remote:
 		x.find(Failing, FoundCantOpen, sentence(err), "Check that the host is up, that its ser2net serves this port, and that nobody else is connected to it.")
 	case errors.Is(err, fs.ErrNotExist):
@@ -93,6 +101,19 @@ func (x *examiner) notOpened(err error) {
 	default:
 		x.find(Failing, FoundCantOpen, sentence(err), "Plug the modem out and in again, and look at the last lines of dmesg.", "$ sudo dmesg | tail -20")
 	}
+}
+
+// asDNSError tells an error of looking up a host's address.
+func asDNSError(err error) bool {
+	_, is := errors.AsType[*net.DNSError](err)
+	return is
+}
+
+// hostOf is the host of a remote port.
+func hostOf(path string) string {
+	address, _ := RemoteAddress(path)
+	host, _, _ := net.SplitHostPort(address)
+	return host
 }
 
 // sentence makes an error's text one.
@@ -293,10 +314,11 @@ func (x *examiner) judgePIN() {
 			"Start the daemon and see how it goes.", "$ smsotpd modems")
 		return
 	}
-	x.find(Failing, FoundPIN, "The SIM asks for its PIN, and none is configured.",
-		"Write the PIN into a file that only the daemon can read, and name it in "+configFile+", with the number printed on the card as its iccid. Or turn the PIN off in a phone.",
+	x.find(Failing, FoundPIN, "The SIM asks for its PIN, and none is configured"+x.unread()+".",
+		"Write the PIN into a file that only the daemon can read (the first command waits for it: type it, then Enter and Ctrl-D), name that file in "+
+			x.settingsFile()+", with the number printed on the card as its iccid, and restart the daemon. Or turn the PIN off in a phone.",
 		`$ sudo install -m 0600 -o smsotpd /dev/stdin /etc/smsotpd/front.pin`,
-		`[sim.front]`, `iccid = "89…"`, `pin_file = "/etc/smsotpd/front.pin"`)
+		`[sim.front]`, x.simMatch(), `pin_file = "/etc/smsotpd/front.pin"`, restartDaemon)
 }
 
 func (x *examiner) judgeTries() {
@@ -358,9 +380,10 @@ func (x *examiner) judgeNetwork() {
 
 func (x *examiner) judgeMessages() {
 	if c, _ := x.settings(); x.centre && x.SMSC == "" && c.SMSC == "" {
-		x.find(Failing, FoundNoSMSC, "The SIM has no service centre number, without which nothing can be sent.",
-			"Ask the operator for the number of its SMS service centre, and set it for this SIM in "+configFile+".",
-			`[sim.front]`, x.simMatch(), `smsc = "+…"`)
+		x.find(Failing, FoundNoSMSC, "The SIM has no service centre number, without which nothing can be sent"+x.unread()+".",
+			"Ask the operator for the number of its SMS service centre, set it for this SIM in "+x.settingsFile()+
+				", with the number printed on the card as its iccid, and restart the daemon.",
+			`[sim.front]`, x.simMatch(), `smsc = "+…"`, restartDaemon)
 	}
 	if !x.PDUMode {
 		x.find(Failing, FoundTextMode, "The modem does not take messages in PDU mode, which the daemon needs.",
@@ -372,13 +395,27 @@ func (x *examiner) judgeMessages() {
 	}
 }
 
-// simMatch is the line of a [sim.NAME] table that says which SIM is meant.
+// simMatch is the line of a [sim.NAME] table that says which SIM is meant: by
+// what stands on the card, of which the beginning is shown.
 func (x *examiner) simMatch() string {
-	if x.IMSI == "" {
+	const shown = 6
+	if len(x.ICCID) < shown {
 		return `iccid = "89…"`
 	}
-	return `imsi = "` + x.IMSI[:5] + `…"`
+	return `iccid = "` + x.ICCID[:shown] + `…"`
 }
+
+// unread says that no settings were read, if none were: the daemon may have
+// some all the same.
+func (x *examiner) unread() string {
+	if x.cfg.Settings != "" || len(x.cfg.Cards) > 0 || x.cfg.PINFile != "" {
+		return ""
+	}
+	return ", as far as doctor knows without --config " + configFile
+}
+
+// settingsFile is where the operator's settings are, or belong.
+func (x *examiner) settingsFile() string { return cmp.Or(x.cfg.Settings, configFile) }
 
 func (x *examiner) judgeStores() {
 	for _, s := range x.Stores {

@@ -53,9 +53,7 @@ func (w *worker) next(ctx context.Context) (candidate, bool) {
 				return candidate{}, false
 			}
 			if i%globEvery == 0 {
-				w.set(func(s *Status) {
-					s.State, s.Reason, s.Registered = Down, "there is no "+w.path+": is the modem plugged in?", false
-				})
+				w.away(Down, "there is no "+w.path+": is the modem plugged in?")
 			}
 		}
 		select {

@@ -297,7 +297,8 @@ func TestStickReplugged(t *testing.T) {
 				}
 				<-line.Closed()
 				time.Sleep(time.Minute)
-				if st := s.status("stick"); st.State != modem.Down || !strings.Contains(st.Reason, "plugged in") {
+				st := s.status("stick")
+				if st.State != modem.Down || !strings.Contains(st.Reason, "plugged in") || st.Operator != "" || st.SignalDBm != 0 {
 					t.Errorf("%+v", st)
 				}
 				if err := m.Plug(""); err != nil {

@@ -322,7 +322,16 @@ func (w *worker) down(err error, c candidate) {
 		w.log.Warn("modem is down", "reason", reason)
 		w.happened(EventDown, reason)
 	}
-	w.set(func(s *Status) { s.State, s.Reason, s.Registered = state, reason, false })
+	w.away(state, reason)
+}
+
+// away notes that there is no modem to work with: what its network was says
+// nothing of what it is.
+func (w *worker) away(state State, reason string) {
+	w.set(func(s *Status) {
+		s.State, s.Reason = state, reason
+		s.Registered, s.Operator, s.SignalDBm = false, "", 0
+	})
 }
 
 // silence says of a port behind which nothing answers, and of those of the same

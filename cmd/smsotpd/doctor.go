@@ -112,6 +112,9 @@ func (p *program) newDoctor(flags *pflag.FlagSet, args []string, timeout time.Du
 	}
 	d.exam = modem.ExamineConfig{Opener: d.opener, PINFile: config.PINFile, USB: d.usb, Limit: timeout}
 	d.exam.Cards, d.exam.Profiles = config.cards(), config.profiles()
+	if d.exam.Settings, err = flags.GetString(configFlag); err != nil {
+		return nil, err
+	}
 	return d, nil
 }
 

@@ -128,7 +128,7 @@ func decodeError(err error) error {
 			}
 		} else if rest, ok := strings.CutPrefix(text, "'"); ok { // 'service[name].key' what is wrong
 			key, what, _ := strings.Cut(rest, "' ")
-			wrong = append(wrong, keyPath(key)+": "+what)
+			wrong = append(wrong, keyPath(key)+": "+plainly(what))
 		} else if inner := errors.Unwrap(err); inner != nil {
 			walk(inner)
 		} else {
@@ -137,6 +137,18 @@ func decodeError(err error) error {
 	}
 	walk(err)
 	return configf("%s", strings.Join(wrong, "; "))
+}
+
+// plainly puts the decoder's words on a value of the wrong type into the
+// file's.
+func plainly(what string) string {
+	switch {
+	case strings.HasPrefix(what, "source data must be an array"):
+		return `expected a list, such as ["a", "b"]`
+	case strings.HasPrefix(what, "expected type 'string'"):
+		return `expected text in quotes, such as "abc"`
+	}
+	return what
 }
 
 // keyPath turns the decoder's service[name].key into the file's

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -75,9 +76,26 @@ func (c Config) validateModems() error {
 			errs = append(errs, at("profile."+p.Name, err))
 		}
 	}
+	return errors.Join(append(errs, c.validateTraces())...)
+}
+
+// validateTraces says which traces are of no modem. Where patterns name the
+// modems, nobody knows yet which there are.
+func (c Config) validateTraces() error {
+	var errs []error
+	var names []string
+	open := false
+	for _, entry := range c.Modems {
+		name, path := splitModem(entry)
+		open = open || path == modem.Auto || strings.ContainsAny(path, "*?[") && !modem.IsRemote(path)
+		names = append(names, cmp.Or(name, filepath.Base(path)))
+	}
 	for i, name := range c.traced() {
-		if !isWord(name) {
+		switch {
+		case !isWord(name):
 			errs = append(errs, fmt.Errorf("trace[%d] must be modem=NAME, or modem=%s for all", i, traceAll))
+		case name != traceAll && !open && !slices.ContainsFunc(names, func(n string) bool { return n == name || strings.HasPrefix(name, n+"-") }):
+			errs = append(errs, fmt.Errorf("trace[%d]: there is no modem %s; the modems are: %s", i, name, cmp.Or(strings.Join(names, ", "), "none")))
 		}
 	}
 	return errors.Join(errs...)
@@ -93,6 +111,9 @@ func (c Config) validatePorts() error {
 			continue
 		}
 		name, path := splitModem(entry)
+		if strings.HasPrefix(entry, "=") {
+			errs = append(errs, fmt.Errorf("%s: the name is missing in front of =; it is PATH or NAME=PATH", key))
+		}
 		if name != "" && !isWord(name) {
 			errs = append(errs, fmt.Errorf("%s: a modem's name has no blanks, and at most %d characters", key, maxWord))
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -91,16 +92,33 @@ func printModems(w io.Writer, modems []api.Modem) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSTATUS\tOPERATOR\tSIGNAL\tTODAY\tPORT\tMODEL\tREASON")
+	fmt.Fprintln(table, "NAME\tSTATUS\tOPERATOR\tSIGNAL\tTODAY\tPORT\tMODEL\tREMARKS")
 	for _, m := range modems {
 		signal := "-"
 		if m.SignalDBm != nil {
 			signal = fmt.Sprintf("%d dBm", *m.SignalDBm)
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			m.Name, m.Status, dash(m.Operator), signal, m.SentToday, m.Port, dash(m.Model), m.Reason)
+			m.Name, m.Status, dash(m.Operator), signal, m.SentToday, m.Port, dash(m.Model), remark(m))
 	}
 	return table.Flush()
+}
+
+// remark is all that there is to say of a modem in words.
+func remark(m api.Modem) string {
+	var said []string
+	for _, words := range []string{m.Reason, m.Notice} {
+		if words != "" {
+			said = append(said, words)
+		}
+	}
+	switch {
+	case m.Recoveries == 1:
+		said = append(said, "brought back once since the start")
+	case m.Recoveries > 1:
+		said = append(said, fmt.Sprintf("brought back %d times since the start", m.Recoveries))
+	}
+	return strings.Join(said, "; ")
 }
 
 func dash(s string) string {

@@ -76,7 +76,7 @@ func newStub() *stub {
 		modems: []gateway.Modem{
 			{Status: modem.Status{
 				Name: "sim1", State: modem.Ready, Port: "/dev/ttyUSB2", Manufacturer: "Acme", Model: "M1", IMEI: "356938035643809",
-				IMSI: "208011234567890", Operator: "F Home", Registered: true, SignalDBm: -71, Since: at,
+				IMSI: "208011234567890", Operator: "F Home", Registered: true, SignalDBm: -71, Since: at, Notice: "another SIM", Recoveries: 3,
 			}, SentToday: 12},
 			{Status: modem.Status{Name: "sim2", State: modem.Waiting, Reason: "PIN"}},
 		},

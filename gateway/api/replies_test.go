@@ -82,9 +82,9 @@ func TestReplies(t *testing.T) {
 			request{method: "GET", path: "/v1/modems"},
 			"modems",
 			`[{"name":"sim1","status":"ready","reason":"","manufacturer":"Acme","model":"M1","imei":"•••••••••••3809","operator":"F Home",` +
-				`"registered":true,"signal_dbm":-71,"port":"/dev/ttyUSB2","since":"2026-03-01T12:00:00Z","sent_today":12},` +
+				`"registered":true,"signal_dbm":-71,"port":"/dev/ttyUSB2","since":"2026-03-01T12:00:00Z","sent_today":12,"notice":"another SIM","recoveries":3},` +
 				`{"name":"sim2","status":"waiting","reason":"PIN","manufacturer":"","model":"","imei":"","operator":"",` +
-				`"registered":false,"signal_dbm":null,"port":"","since":null,"sent_today":0}]`,
+				`"registered":false,"signal_dbm":null,"port":"","since":null,"sent_today":0,"notice":"","recoveries":0}]`,
 		},
 	}
 	all := newFixture(t)

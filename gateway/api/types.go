@@ -99,6 +99,8 @@ type Modem struct {
 	Port         string     `json:"port"`
 	Since        *time.Time `json:"since" doc:"When the status began; null when unknown."`
 	SentToday    int        `json:"sent_today" doc:"Messages that the network took from this SIM since midnight UTC." minimum:"0"`
+	Notice       string     `json:"notice" doc:"What should be looked into although it may be ready, as that its SIM was exchanged; empty for nothing."`
+	Recoveries   int        `json:"recoveries" doc:"Steps that were taken to bring it back to work since the gateway began: resynchronised, port opened anew, modem or USB device reset." minimum:"0"`
 }
 
 // Health is the reply of /healthz.
@@ -172,6 +174,8 @@ func modemsReply(modems []gateway.Modem) []Modem {
 			Port:         m.Port,
 			Since:        unless(m.Since.IsZero(), m.Since.UTC()),
 			SentToday:    m.SentToday,
+			Notice:       m.Notice,
+			Recoveries:   m.Recoveries,
 		})
 	}
 	return reply
