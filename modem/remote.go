@@ -186,13 +186,14 @@ func (p *remotePort) greet(r Remote, address string, insist bool) error {
 			return explainEnd(address, nil)
 		}
 	}
-	end, telnetSeen := time.Now().Add(wait), insist
+	end, telnetSeen, heard := time.Now().Add(wait), insist, false
 	buf := make([]byte, 1024)
 	for !p.telnet.settled() && len(p.early) < maxBanner {
 		if err := p.conn.SetReadDeadline(end); err != nil {
 			return explainEnd(address, p.early)
 		}
 		n, err := p.conn.Read(buf)
+		heard = heard || n > 0
 		p.early = append(p.early, p.telnet.decode(buf[:n])...)
 		if err == nil {
 			err = p.answer()
@@ -207,7 +208,10 @@ func (p *remotePort) greet(r Remote, address string, insist bool) error {
 			telnetSeen, end = true, time.Now().Add(orDefault(r.Settings, remoteSettings))
 		}
 	}
-	if insist && !p.telnet.us[optionComPort] {
+	switch {
+	case insist && !heard:
+		return fmt.Errorf("%s takes the connection and says nothing: it hangs, or serves the port raw; restart ser2net there, or name the port tcp://%s", address, address)
+	case insist && !p.telnet.spoken: // a modem behind a raw port may echo all that we offer
 		return fmt.Errorf("%s does not speak RFC 2217: serve the port with it (ser2net: accepter: telnet(rfc2217),tcp,…), or name it tcp://%s", address, address)
 	}
 	return p.conn.SetReadDeadline(time.Time{})

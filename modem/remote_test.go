@@ -106,6 +106,8 @@ func TestRemoteExplains(t *testing.T) {
 		return server(t, func(c net.Conn) { _, _ = io.WriteString(c, words) })
 	}
 	deaf := server(t, func(c net.Conn) { _, _ = c.Write(option(telnetDont, optionComPort)); _, _ = io.Copy(io.Discard, c) })
+	silent := server(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	echo := server(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
 	for _, c := range []struct {
 		path, says string
 		is         error
@@ -116,9 +118,13 @@ func TestRemoteExplains(t *testing.T) {
 		{"rfc2217://" + talk("Port already in use\r\n"), "in use by another client", syscall.EBUSY},
 		{"tcp://" + talk("can't open /dev/ttyUSB0: no such 33612345678\r\n"), `said "can't open /dev/ttyUSB0: no such ..."`, io.EOF},
 		{"rfc2217://" + deaf, "does not speak RFC 2217", nil},
+		{"rfc2217://" + echo, "does not speak RFC 2217", nil},
+		{"rfc2217://" + silent, "says nothing", nil},
 		{"tcp://host", "HOST:PORT", nil},
 	} {
-		port, err := impatient().Open(c.path)
+		remote := impatient()
+		remote.Settings = 300 * time.Millisecond
+		port, err := remote.Open(c.path)
 		if err == nil {
 			port.Close()
 			t.Errorf("%s was opened", c.path)

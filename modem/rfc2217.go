@@ -71,6 +71,7 @@ type telnet struct {
 	refused      bool      // the server knows no COM-PORT-OPTION
 	configured   bool      // the settings were sent
 	unconfirmed  int       // settings that the server has not confirmed yet
+	spoken       bool      // it has confirmed one, which no echo of ours does
 	hostileReply bool      // more than maxReplies
 }
 
@@ -196,7 +197,7 @@ func (t *telnet) confirmed(command byte) {
 	switch command {
 	case comServerBase + comBaudRate, comServerBase + comDataSize, comServerBase + comParity,
 		comServerBase + comStopSize, comServerBase + comControl, comServerBase + comPurge:
-		t.unconfirmed = max(0, t.unconfirmed-1)
+		t.unconfirmed, t.spoken = max(0, t.unconfirmed-1), true
 	}
 }
 
