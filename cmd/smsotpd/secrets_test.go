@@ -12,9 +12,9 @@ import (
 type secrets struct {
 	// needles tell what an octet string gives away, by length.
 	needles map[int]map[string]string
-	// begins has the first two octets of all needles, so that most places
+	// begins has the first three octets of all needles, so that most places
 	// are passed over quickly.
-	begins [1 << 16]bool
+	begins [1 << 24]bool
 	codes  map[string]bool
 }
 
@@ -74,8 +74,11 @@ func (s *secrets) hide(needle, what string) {
 		s.needles[len(needle)] = map[string]string{}
 	}
 	s.needles[len(needle)][needle] = what
-	s.begins[int(needle[0])<<8|int(needle[1])] = true
+	s.begins[beginning([]byte(needle))] = true
 }
+
+// beginning is the first three octets of what has as many.
+func beginning(data []byte) int { return int(data[0])<<16 | int(data[1])<<8 | int(data[2]) }
 
 // hideOctets hides octets and their hexadecimal forms.
 func (s *secrets) hideOctets(octets []byte, what string) {
@@ -127,8 +130,8 @@ var sixDigits = regexp.MustCompile(`(?:^|[^0-9A-Za-z.])([0-9]{6})(?:[^0-9A-Za-z]
 // find counts what data gives away: distinct needles by what they are.
 func (s *secrets) find(data []byte) map[string]int {
 	found := map[string]string{}
-	for i := 0; i+1 < len(data); i++ {
-		if !s.begins[int(data[i])<<8|int(data[i+1])] {
+	for i := range max(0, len(data)-2) {
+		if !s.begins[beginning(data[i:])] {
 			continue
 		}
 		for length, needles := range s.needles {
