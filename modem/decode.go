@@ -42,22 +42,44 @@ const (
 )
 
 // decodeTPDU takes the TPDU out of the hex form that modems give in PDU mode.
-// octets is its length by the header line, 0 if that is unknown: with it the
-// TPDU is found whether or not the modem puts a service centre address first.
+// octets is its length by the header line, 0 if that is unknown. Some modems put
+// no service centre address in front, some count it, and some count wrong: where
+// length and address do not agree, what reads as a TPDU is taken for one.
 func decodeTPDU(body string, octets int) ([]byte, error) {
 	raw, err := hex.DecodeString(strings.TrimSpace(body))
 	if err != nil || len(raw) == 0 || len(raw) > maxPDU {
 		return nil, errNotPDU
 	}
-	if octets > 0 && len(raw) >= octets && (len(raw) == octets || len(raw) == octets+1+int(raw[0])) {
-		return raw[len(raw)-octets:], nil
-	}
 	const longestSMSC = 11
-	sca := int(raw[0])
-	if sca > longestSMSC || 1+sca >= len(raw) {
+	var behind []byte // what follows the service centre address, if it is one
+	if sca := int(raw[0]); sca <= longestSMSC && 1+sca < len(raw) {
+		behind = raw[1+sca:]
+	}
+	bare := octets > 0 && len(raw) == octets
+	switch {
+	case octets > 0 && len(behind) == octets:
+		return behind, nil
+	case bare && (readable(raw) || !readable(behind)), !bare && !readable(behind) && readable(raw):
+		return raw, nil
+	case behind == nil:
 		return nil, errNotPDU
 	}
-	return raw[1+sca:], nil
+	return behind, nil
+}
+
+// readable tells whether raw reads as an SMS-DELIVER or SMS-STATUS-REPORT with a
+// time stamp that is one.
+func readable(raw []byte) bool {
+	if isStatusReport(raw) {
+		r, err := decodeReport(raw)
+		return err == nil && !r.SCTS.IsZero()
+	}
+	const deliverType = 0x00 // TP-MTI
+	if len(raw) == 0 || raw[0]&0x03 != deliverType {
+		return false
+	}
+	d, err := parseDeliver(raw)
+	return err == nil && !d.scts.IsZero()
 }
 
 // isStatusReport tells an SMS-STATUS-REPORT from an SMS-DELIVER by TP-MTI.

@@ -121,6 +121,31 @@ func TestDecodeReport(t *testing.T) {
 	}
 }
 
+func TestHeaderThatCountsWrong(t *testing.T) {
+	const (
+		smsc    = "07911326040000F0"
+		report  = "06D60B911326880736F4111011719551401110117195714000"
+		message = "040B911346610089F60000208062917314080CC8F71D14969741F977FD07"
+	)
+	for _, tpdu := range []string{report, message} {
+		right := len(tpdu) / 2
+		for _, address := range []string{"", "00", smsc} {
+			for _, octets := range []int{0, 1, right - 1, right, right + 1, right + len(smsc)/2, 200} {
+				if raw, err := decodeTPDU(address+tpdu, octets); err != nil || !strings.EqualFold(hex.EncodeToString(raw), tpdu) {
+					t.Errorf("%q%s as %d octets: %x, %v", address, tpdu[:2], octets, raw, err)
+				}
+			}
+		}
+	}
+	// What reads as nothing is what the header says, or what follows the address.
+	for body, octets := range map[string]int{"FFFFFFFF": 4, "0391FFFFFFFFFFFF": 4, "0391FFFFFFFFFFFFF0": 0} {
+		raw, err := decodeTPDU(body, octets)
+		if want := strings.TrimPrefix(body, "0391FFFF"); err != nil || !strings.EqualFold(hex.EncodeToString(raw), want) {
+			t.Errorf("%s as %d octets: %x, %v", body, octets, raw, err)
+		}
+	}
+}
+
 func TestDecodeDeliver(t *testing.T) {
 	// Alphanumeric sender, 7 bit.
 	raw, err := decodeTPDU("07911326040000F0040B911346610089F60000208062917314080CC8F71D14969741F977FD07", 0)
