@@ -208,6 +208,7 @@ func isAddress(s string) bool {
 //
 //	+CPINR: SIM PIN,<left>,<most>    ^CPIN: SIM PIN,<left>,<puk>,<pin>,…
 //	+QPINC: "SC",<left>,<puk>        +SPIC: <pin>,<puk>,…  and the like
+//	+ZPINPUK: (<left>),(<puk>)       PIN1=<left>; PUK1=<puk>; …
 func parsePINTries(info []string, cmd string) (left int, told bool) {
 	prefix := cmd
 	if i := strings.IndexAny(cmd, "=?"); i >= 0 {
@@ -216,10 +217,14 @@ func parsePINTries(info []string, cmd string) (left int, told bool) {
 	for _, line := range info {
 		rest, ok := strings.CutPrefix(line, prefix)
 		if !ok {
+			rest, ok = strings.CutPrefix(line, "PIN1=")
+			rest, _, _ = strings.Cut(rest, ";")
+		}
+		if !ok {
 			continue
 		}
 		f := fields(strings.TrimLeft(rest, ": "))
-		value := f[0]
+		value := strings.Trim(f[0], "()")
 		if strings.EqualFold(value, "SIM PIN") || strings.EqualFold(value, "SC") {
 			if len(f) < 2 {
 				continue

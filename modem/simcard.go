@@ -193,11 +193,13 @@ func (p *preparation) unspent(ctx context.Context, before int) (wait, error) {
 func busySIM(err error) bool { return simTrouble(err).reason == simIsBusy }
 
 // pinQueries are the commands that tell how many tries a PIN has left:
-// TS 27.007 8.65, and those of Huawei, Quectel, SIMCom, Sierra Wireless and
-// ZTE, Cinterion, Telit, u-blox, and Ericsson.
+// TS 27.007 8.65, and those of Huawei, Quectel (two), SIMCom, Sierra Wireless,
+// Cinterion, Telit, u-blox, Ericsson, ZTE, Infineon, Icera, Option, MediaTek and
+// Longcheer.
 func pinQueries() []string {
 	return []string{
 		`+CPINR="SIM PIN"`, "+CPINR", "^CPIN?", `+QPINC="SC"`, "+QPINC?", "+SPIC", "+CPINC?", "^SPIC", "#PCT", "+UPINCNT", "*EPIN?",
+		"+QTRPIN", "+ZPINPUK=?", "+XPINCNT", "%PINNUM?", "_OERCN?", "+EPINC", "+EPINC?", "+CPNNUM",
 	}
 }
 
