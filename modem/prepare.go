@@ -298,7 +298,7 @@ func (p *preparation) settled(ctx context.Context) error {
 		if try == 5 {
 			return nil // it chatters; PDU mode has been verified five times
 		}
-		err := p.inOrder(ctx)
+		err := p.inOrder(ctx, p.times.Wake)
 		if errors.Is(err, errMute) {
 			err = p.resync(ctx)
 		}

@@ -56,10 +56,12 @@ type session struct {
 	netless bool
 
 	// suspect is set by signs that settings may be lost; late counts answers
-	// of messages that came too late, chatter the weak signs since the last
-	// strong one; signed wakes whoever waits.
+	// of messages that came too late, strays those of nothing that waits,
+	// chatter the weak signs since the last strong one; signed wakes whoever
+	// waits.
 	suspect atomic.Bool
 	late    atomic.Int64
+	strays  atomic.Int64
 	chatter atomic.Int64
 	signed  chan struct{}
 	// revived is set by signs that the modem or its SIM has just started.
@@ -176,6 +178,8 @@ func (s *session) onSign(sign wire.Sign) {
 	switch sign {
 	case wire.Late:
 		s.late.Add(1)
+	case wire.Stray:
+		s.strays.Add(1)
 	case wire.Restarted:
 		s.chatter.Store(0)
 	case wire.Settled:
@@ -340,9 +344,10 @@ func answered(err error) bool {
 // text entry, what still comes is dropped, and two different queries answered
 // in order show that no answer is owed any more. A query that goes wrong
 // means another round, twice at most: then it is one that this modem doesn't
-// know.
+// know. Where answers come late there is more patience from then on.
 func (s *session) resync(ctx context.Context) error {
-	quiet := s.times.Quiet
+	lag := 0                     // grows when answers come behind their time
+	owed, waited := false, false // whether one may, and whether it was waited for
 	// The third try undoes settings that make answers unreadable: V.250 6.2.
 	wakes := [...]string{"", "", "Q0V1E0", ""}
 	for unheard := 0; unheard < len(wakes); {
@@ -357,14 +362,22 @@ func (s *session) resync(ctx context.Context) error {
 		if err := s.wire.Force(""); err != nil {
 			return errGone
 		}
+		strays, quiet := s.strays.Load(), s.times.Quiet<<lag
+		if owed && !waited {
+			quiet, waited = 2*s.times.Wake, true
+		}
 		if !s.wire.Rearm(quiet, 10*quiet) {
 			return errGone
 		}
+		if s.strays.Load() > strays {
+			lag = min(lag+1, maxLag)
+		}
+		wake := s.times.Wake << lag
 		s.engine = at.New(s.wire, at.WithTimeout(-1))
-		_, err := s.command(ctx, wakes[unheard], s.times.Wake)
+		_, err := s.command(ctx, wakes[unheard], wake)
 		heard := err == nil
 		if heard {
-			err = s.inOrder(ctx)
+			err = s.inOrder(ctx, wake)
 		}
 		switch {
 		case err == nil, errors.Is(err, errGone):
@@ -373,22 +386,27 @@ func (s *session) resync(ctx context.Context) error {
 			return errGone
 		case !heard || !errors.Is(err, errMute):
 			unheard++
+		default:
+			owed = s.wire.Flight().Cause == wire.Timeout
 		}
 	}
 	return errMute
 }
 
+// maxLag bounds the patience of resync with late answers, to Wake<<maxLag.
+const maxLag = 2
+
 // inOrder asks two different queries and checks that each gets its own
 // answer. Queries that this modem refuses are passed over, and so are those
 // that went wrong twice: a modem may answer OK to all that it doesn't know.
-func (s *session) inOrder(ctx context.Context) error {
+func (s *session) inOrder(ctx context.Context, limit time.Duration) error {
 	right := 0
 	for _, id := range [...]string{"+CMGF", "+CREG", "+CPIN", "+CFUN", "+CSCS", "+CSMS"} {
 		query := id + "?"
 		if s.unordered.mute(query) {
 			continue
 		}
-		info, err := s.command(ctx, query, s.times.Wake)
+		info, err := s.command(ctx, query, limit)
 		if answered(err) {
 			continue
 		}

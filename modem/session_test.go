@@ -1,0 +1,93 @@
+package modem
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// lagging is a modem that takes one command after the other, and its time for
+// each. It keeps what is written meanwhile.
+type lagging struct {
+	lag      time.Duration
+	commands chan string
+	said     *io.PipeReader
+	voice    *io.PipeWriter
+	partial  []byte
+}
+
+func newLagging(lag time.Duration) *lagging {
+	m := &lagging{lag: lag, commands: make(chan string, 100)}
+	m.said, m.voice = io.Pipe()
+	go m.run()
+	return m
+}
+
+func (m *lagging) run() {
+	for command := range m.commands {
+		time.Sleep(m.lag)
+		answer := "OK\r\n"
+		if name, ok := strings.CutSuffix(command, "?"); ok {
+			answer = strings.TrimPrefix(name, "AT") + ": 0,1\r\nOK\r\n"
+		}
+		if _, err := io.WriteString(m.voice, "\r\n"+answer); err != nil {
+			return
+		}
+	}
+}
+
+func (m *lagging) Read(p []byte) (int, error) { return m.said.Read(p) }
+
+func (m *lagging) Write(p []byte) (int, error) {
+	for _, c := range p {
+		switch {
+		case c != '\r':
+			m.partial = append(m.partial, c)
+		default:
+			if command := bytes.TrimLeft(m.partial, "\x1b"); len(command) > 0 {
+				m.commands <- string(command)
+			}
+			m.partial = m.partial[:0]
+		}
+	}
+	return len(p), nil
+}
+
+func (m *lagging) Close() error { close(m.commands); return m.said.Close() }
+
+func (m *lagging) SetWriteDeadline(time.Time) error { return nil }
+
+// TestSlowModemIsSynchronised: a modem whose every answer comes after the next
+// command was written is waited for until it owes none.
+func TestSlowModemIsSynchronised(t *testing.T) {
+	for _, lag := range []time.Duration{0, 1400 * time.Millisecond, 1600 * time.Millisecond, 2900 * time.Millisecond} {
+		t.Run(lag.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSession(newLagging(lag), Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
+				defer func() {
+					s.wire.End()
+					s.close()
+					<-s.wire.Done()
+				}()
+				begin := time.Now()
+				if err := s.resync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(begin); took > time.Minute {
+					t.Errorf("took %v", took)
+				}
+				for _, id := range []string{"+COPS", "+CSCA", "+CNMI"} {
+					info, err := s.command(context.Background(), id+"?", limitQuick)
+					if _, told := answer(info, id); err != nil || !told {
+						t.Errorf("%s? was answered by %q, %v", id, info, err)
+					}
+				}
+			})
+		})
+	}
+}
