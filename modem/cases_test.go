@@ -319,6 +319,39 @@ func TestCaseForgotten(t *testing.T) {
 	}})
 }
 
+// TestTextModeWithoutAWord: a modem that has fallen into text mode and says
+// nothing of it refuses the PDU as text, or its number. It is brought back, and
+// the message sent.
+func TestTextModeWithoutAWord(t *testing.T) {
+	var cases []rawCase
+	for _, code := range []string{"303", "304", "305"} {
+		cases = append(cases, rawCase{
+			name: code,
+			check: func(t *testing.T, b *bench, m *rawModem) {
+				line := b.line("raw")
+				m.mu.Lock()
+				pduMode := m.answers["AT+CMGF?"]
+				textMode := strings.Replace(pduMode, "0", "1", 1)
+				m.answers["AT+CMGF?"] = textMode
+				m.hooks["AT+CMGF=0"] = func() { m.answers["AT+CMGF?"] = pduMode }
+				m.accepted = func(n int, _ string) string {
+					if n == 0 {
+						return "\r\n+CMS ERROR: " + code + "\r\n"
+					}
+					return "\r\n+CMGS: 7\r\n" + okRaw
+				}
+				m.mu.Unlock()
+				if r := send(line); r.Class != modem.Accepted || r.MR != 7 {
+					t.Errorf("%+v", r)
+				}
+				<-line.Closed() // its other settings are lost too
+				b.line("raw")
+			},
+		})
+	}
+	runRaw(t, cases)
+}
+
 // TestCaseOwnCode is case 35: a hundred messages at once, each number gets its
 // own text.
 func TestCaseOwnCode(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"smsotpd/modem/wire"
 )
 
 // operate hands out a line and looks after the modem until the line closes.
@@ -213,4 +215,30 @@ func (s *session) sameSIM(ctx context.Context) error {
 		return errSuspect
 	}
 	return nil
+}
+
+// inPDUMode tells whether the modem is in PDU mode, out of which some fall
+// without a word. One that won't say is believed.
+func (s *session) inPDUMode(ctx context.Context) (bool, error) {
+	if s.modeless {
+		return true, nil
+	}
+	info, err := s.ask(ctx, "+CMGF?", limitQuick)
+	if err != nil && !answered(err) {
+		return false, err
+	}
+	mode, told := answer(info, "+CMGF")
+	return !told || mode == "0", nil
+}
+
+// backInPDUMode tells whether the modem had left PDU mode and is in it again.
+// All else is to be set up anew too, as soon as the caller gives the turn back.
+func (s *session) backInPDUMode(ctx context.Context) bool {
+	kept, err := s.inPDUMode(ctx)
+	if kept || err != nil {
+		return false
+	}
+	s.onSign(wire.TextMode)
+	_, err = s.ask(ctx, "+CMGF=0", limitSIM)
+	return err == nil
 }

@@ -343,8 +343,14 @@ func surplusAck(err error) bool {
 }
 
 // verifyRouting looks whether the modem still hands over what comes, and has
-// it do so again if not.
+// it do so again if not. errSuspect says that it has left PDU mode: it has
+// started anew, perhaps without a word.
 func (s *session) verifyRouting(ctx context.Context) error {
+	if kept, err := s.inPDUMode(ctx); err != nil {
+		return err
+	} else if !kept {
+		return errSuspect
+	}
 	r := &s.routed
 	if r.setting == "" || r.unread {
 		return nil
