@@ -209,6 +209,7 @@ func TestCaseLife(t *testing.T) {
 
 // TestCaseGone is case 57: what a port that vanishes leaves of a message.
 func TestCaseGone(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		fault sim.Fault
@@ -237,6 +238,7 @@ func TestCaseGone(t *testing.T) {
 // TestCaseReplug is case 58: modems come back under each other's names and are
 // known by their IMEI.
 func TestCaseReplug(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(2), modem.PoolConfig{Ports: []string{"left=DIR/modem0", "right=DIR/modem1"}})
 	left, right := b.line("left").IMEI(), b.line("right").IMEI()
 	m := b.net.Modems()
@@ -259,6 +261,7 @@ func TestCaseReplug(t *testing.T) {
 // TestCaseBlocked is case 59: a modem that takes no octets holds up itself
 // alone, and Run still ends.
 func TestCaseBlocked(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(2), modem.PoolConfig{})
 	b.line("modem0")
 	b.fault(0, sim.Fault{On: sim.OnCMGS, Do: sim.BlockWrites})

@@ -1,9 +1,11 @@
 package modem_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -207,78 +210,63 @@ func pseudoTerminal() (master, slave *os.File, err error) {
 
 // A port on which something is that is no modem.
 func TestExamineNoModem(t *testing.T) {
-	t.Parallel()
-	tests := []struct {
-		name   string
-		behave func(master *os.File)
-		code   modem.FindingCode
-	}{
-		{"silent", func(*os.File) {}, modem.FoundMute},
-		{"echoes", func(f *os.File) {
-			buf := make([]byte, 256)
-			for {
-				n, err := f.Read(buf)
-				if err != nil {
-					return
-				}
-				_, _ = f.Write(buf[:n])
-			}
-		}, modem.FoundNoModem},
-		{"NMEA", func(f *os.File) {
-			for {
-				if _, err := f.WriteString("$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"); err != nil {
-					return
-				}
-				<-time.After(20 * time.Millisecond)
-			}
-		}, modem.FoundNMEA},
-		{"binary frames", func(f *os.File) {
-			for {
-				if _, err := f.Write([]byte{0x7e, 0x10, 0x00, 0x8a, 0xff, 0x01, 0x7e}); err != nil {
-					return
-				}
-				<-time.After(20 * time.Millisecond)
-			}
-		}, modem.FoundDiag},
-		{"a login", func(f *os.File) {
-			buf := make([]byte, 256)
-			for {
-				if _, err := f.Read(buf); err != nil {
-					return
-				}
-				_, _ = f.WriteString("\r\nPassword:\r\nLogin incorrect\r\nhost login: ")
-			}
-		}, modem.FoundNoModem},
-	}
-	var examining sync.WaitGroup // all at once: each takes its time to be sure
-	defer examining.Wait()
-	for _, tt := range tests {
-		examining.Go(func() {
-			master, slave, err := pseudoTerminal()
-			if err != nil {
-				t.Error(err)
+	const often = 20 * time.Millisecond
+	repeat := func(f io.ReadWriter, what string) {
+		for {
+			if _, err := io.WriteString(f, what); err != nil {
 				return
 			}
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				tt.behave(master)
-			}()
-			began := time.Now()
-			e := modem.Examine(context.Background(), modem.ExamineConfig{}, slave.Name())
-			if took := time.Since(began); took > 12*time.Second {
-				t.Errorf("%s: it took %v", tt.name, took)
-			}
-			if e.Modem || e.Usable() || len(e.Findings) != 1 || e.Findings[0].Code != tt.code {
-				t.Errorf("%s: a modem: %t, %+v", tt.name, e.Modem, e.Findings)
-			}
-			sound(t, e, tt.code, "smsotpd doctor")
-			_ = slave.Close()
-			_ = master.Close()
-			<-done
+			time.Sleep(often) // virtual
+		}
+	}
+	answer := func(f io.ReadWriter, what func(heard []byte) []byte) {
+		buf := make([]byte, 256)
+		for n, err := f.Read(buf); err == nil; n, err = f.Read(buf) {
+			_, _ = f.Write(what(buf[:n]))
+		}
+	}
+	for _, tt := range []struct {
+		name   string
+		behave func(io.ReadWriter)
+		code   modem.FindingCode
+	}{
+		{"silent", func(f io.ReadWriter) { _, _ = io.Copy(io.Discard, f) }, modem.FoundMute},
+		{"echoes", func(f io.ReadWriter) { answer(f, bytes.Clone) }, modem.FoundNoModem},
+		{"NMEA", func(f io.ReadWriter) {
+			repeat(f, "$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n")
+		}, modem.FoundNMEA},
+		{"binary frames", func(f io.ReadWriter) { repeat(f, "\x7e\x10\x00\x8a\xff\x01\x7e") }, modem.FoundDiag},
+		{"a login", func(f io.ReadWriter) {
+			answer(f, func([]byte) []byte { return []byte("\r\nPassword:\r\nLogin incorrect\r\nhost login: ") })
+		}, modem.FoundNoModem},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := sim.Pipe()
+				var behaving sync.WaitGroup
+				behaving.Go(func() { tt.behave(far) })
+				defer behaving.Wait()
+				defer far.Close()
+				began := time.Now()
+				e := modem.Examine(t.Context(), modem.ExamineConfig{Opener: opening{near}}, "/dev/ttyUSB77")
+				if took := time.Since(began); took > 12*time.Second {
+					t.Errorf("it took %v", took)
+				}
+				if e.Modem || e.Usable() || len(e.Findings) != 1 || e.Findings[0].Code != tt.code {
+					t.Errorf("a modem: %t, %+v", e.Modem, e.Findings)
+				}
+				sound(t, e, tt.code, "smsotpd doctor")
+			})
 		})
 	}
 }
+
+// opening opens one port, whatever its path.
+type opening struct{ wire.Port }
+
+func (o opening) Open(string) (wire.Port, error) { return o.Port, nil }
+func (o opening) Lookup(string) string           { return "" }
+func (o opening) Glob(string) []string           { return nil }
 
 // A path that is no serial port is not written to.
 func TestExamineNoPort(t *testing.T) {

@@ -122,8 +122,11 @@ func TestFaults(t *testing.T) {
 				t.Errorf("next message: %+v", r)
 			}
 			all := b.net.Messages()
-			if last := all[len(all)-1]; last.To != "+33700000001" || last.Text != "next" || len(all) != c.sent+1 {
-				t.Errorf("%d messages, the last is not the next one", len(all))
+			if len(all) != c.sent+1 {
+				t.Fatalf("%d messages", len(all))
+			}
+			if last := all[c.sent]; last.To != "+33700000001" || last.Text != "next" {
+				t.Error("the last is not the next one")
 			}
 			b.unviolated()
 		})
@@ -142,6 +145,7 @@ func (b *bench) open(line *modem.Line) bool {
 // TestManyAtOnce: 100 submissions over four modems, each number gets exactly
 // its own text.
 func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(4), modem.PoolConfig{})
 	var sending sync.WaitGroup
 	for i := range 100 {
@@ -155,7 +159,9 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	sending.Wait()
 	for i := range 100 {
-		got := b.net.Handset(fmt.Sprintf("+336000000%02d", i)).Messages()
+		phone := b.net.Handset(fmt.Sprintf("+336000000%02d", i))
+		b.until("message", func() bool { return len(phone.Messages()) > 0 })
+		got := phone.Messages()
 		if len(got) != 1 || got[0].Text != fmt.Sprintf("code %06d", i*7) {
 			t.Errorf("number %d got %d messages, or another's", i, len(got))
 		}
@@ -166,6 +172,7 @@ func TestManyAtOnce(t *testing.T) {
 // TestHangTouchesNobodyElse: one modem hangs in the middle of AT+CMGS while
 // another one goes on.
 func TestHangTouchesNobodyElse(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(2), modem.PoolConfig{})
 	hung := b.line("modem0")
 	b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Hang, For: 2500 * time.Millisecond, Count: 1})
@@ -201,6 +208,7 @@ func lastMR(b *bench, i int) byte {
 // TestLateAnswer: the answer of a message that timed out comes while the
 // modem answers other commands; it is not credited to the next message.
 func TestLateAnswer(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), []sim.ModemConfig{{FirstMR: 41}}, modem.PoolConfig{})
 	line := b.line("modem0")
 	b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Mute, Count: 1})
@@ -264,7 +272,7 @@ func TestForgottenSilently(t *testing.T) {
 	if r := b.submit("modem0", number, text); r.Class != modem.Accepted {
 		t.Fatalf("%+v", r)
 	}
-	if r := b.submit("modem0", number, text); r.Committed {
+	if r := send(b.line("modem0")); r.Committed {
 		t.Errorf("%+v", r)
 	}
 	b.until("message sent", func() bool { return b.submit("modem0", number, text).Class == modem.Accepted })
@@ -328,6 +336,7 @@ func TestUnplug(t *testing.T) {
 // TestStrangerNextDoor: another modem that appears beside the lost one's port
 // is not taken for it, and does not hide it.
 func TestStrangerNextDoor(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(2), modem.PoolConfig{Ports: []string{"DIR/modem0"}})
 	m, stranger := b.net.Modems()[0], b.net.Modems()[1]
 	stranger.Unplug()
@@ -351,6 +360,7 @@ func TestStrangerNextDoor(t *testing.T) {
 
 // TestOrder: modems keep their names when they come back in another order.
 func TestOrder(t *testing.T) {
+	t.Parallel()
 	for _, ports := range [][]string{{"DIR/modem0", "DIR/modem1"}, {"DIR/modem?"}} {
 		t.Run(ports[0], func(t *testing.T) {
 			b := start(t, at0(), modems(2), modem.PoolConfig{Ports: ports})
@@ -379,6 +389,7 @@ func TestOrder(t *testing.T) {
 // TestGlobFollows: a modem that comes back under another name that the glob
 // matches keeps its own.
 func TestGlobFollows(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(1), modem.PoolConfig{Ports: []string{"stick=DIR/modem*"}})
 	m := b.net.Modems()[0]
 	for i := range 3 {
@@ -402,6 +413,7 @@ func TestGlobFollows(t *testing.T) {
 // TestBlockedWrite: a modem that takes no octets costs its message no more
 // than the write's deadline, and the others nothing.
 func TestBlockedWrite(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(2), modem.PoolConfig{})
 	line := b.line("modem0")
 	b.fault(0, sim.Fault{On: sim.OnCMGS, Do: sim.BlockWrites, For: 2 * time.Second, Count: 1})
@@ -423,6 +435,7 @@ func TestBlockedWrite(t *testing.T) {
 }
 
 func TestAbortedByContext(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(1), modem.PoolConfig{})
 	line := b.line("modem0")
 	b.fault(0, sim.Fault{On: sim.OnPrompt, Do: sim.NoPrompt, Count: 1})
@@ -442,6 +455,7 @@ func TestAbortedByContext(t *testing.T) {
 }
 
 func TestPark(t *testing.T) {
+	t.Parallel()
 	b := start(t, at0(), modems(1), modem.PoolConfig{})
 	line := b.line("modem0")
 	line.Park("no credit", 300*time.Millisecond)
@@ -495,6 +509,7 @@ func TestWaiting(t *testing.T) {
 }
 
 func TestPIN(t *testing.T) {
+	t.Parallel()
 	file := func(t *testing.T, pin string) string {
 		path := t.TempDir() + "/pin"
 		if err := os.WriteFile(path, []byte(pin+"\n"), 0o600); err != nil {

@@ -306,6 +306,7 @@ func TestRemoteNoticesTheDead(t *testing.T) {
 // TestRemoteIsTriedAtAPace: a server that ends each connection at once is not
 // asked without a pause.
 func TestRemoteIsTriedAtAPace(t *testing.T) {
+	t.Parallel()
 	tried := make(chan time.Time, 100)
 	address := server(t, func(net.Conn) { tried <- time.Now() })
 	pool, err := NewPool(PoolConfig{

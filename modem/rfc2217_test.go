@@ -27,6 +27,7 @@ func sub(values ...byte) []byte {
 // TestTelnetDecoding: what is data comes out, whatever is between and however
 // it is cut, and only what negotiates is answered.
 func TestTelnetDecoding(t *testing.T) {
+	t.Parallel()
 	do := option(telnetDo, optionComPort)
 	for _, c := range []struct {
 		name  string

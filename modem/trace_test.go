@@ -216,6 +216,7 @@ func pack(septets []byte) []byte {
 // TestTraceGivesNothingAway: whatever carries a number, a code, a PIN or a
 // text, and however it is cut, none of it is in the trace.
 func TestTraceGivesNothingAway(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(3000) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		digits := func(n int) string {
