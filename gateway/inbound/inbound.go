@@ -238,7 +238,7 @@ func (b *Book) place(tx storage.Tx, d Draft) (ID, record, secret, error) {
 }
 
 // begun is the message of which the part is another one; a zero record where
-// there is none.
+// there is none, or none that opens: the part must be kept all the same.
 func (b *Book) begun(tx storage.Tx, d Draft) (id ID, rec record, sec secret, err error) {
 	key, known, err := b.threads.Find(tx, d.thread[:])
 	if err != nil || !known || len(key) != len(id) {
@@ -249,8 +249,10 @@ func (b *Book) begun(tx storage.Tx, d Draft) (id ID, rec record, sec secret, err
 	if err != nil || !known || tx.Now().Sub(rec.Received.Time()) > together {
 		return id, record{}, sec, err
 	}
-	sec, err = b.unseal(id, rec)
-	return id, rec, sec, err
+	if sec, err = b.unseal(id, rec); err != nil {
+		return id, record{}, secret{}, nil
+	}
+	return id, rec, sec, nil
 }
 
 func (b *Book) ref(id ID) keyring.Ref {

@@ -195,6 +195,30 @@ func TestParts(t *testing.T) {
 	}
 }
 
+// A part whose message doesn't open any more is kept by itself: refused, it
+// would come again for ever.
+func TestPartOfADamagedMessageIsKept(t *testing.T) {
+	d := newDesk(t)
+	d.keep(part(7, 1, 2, "a"))
+	first := d.list(Range{})[0].ID
+	d.must(d.store.Update(t.Context(), func(tx storage.Tx) error {
+		rec, err := d.messages.Get(tx, first[:])
+		if err != nil {
+			return err
+		}
+		rec.Sealed[len(rec.Sealed)-1] ^= 1
+		return d.messages.Put(tx, first[:], rec)
+	}))
+	d.pass(time.Second)
+	if !d.keep(part(7, 2, 2, "b")) {
+		t.Error("the part is not kept")
+	}
+	all := d.list(Range{})
+	if len(all) != 2 || all[0].Text != "b" || !all[1].Undecodable {
+		t.Errorf("%d messages", len(all))
+	}
+}
+
 func TestWhatCannotBeReadIsKept(t *testing.T) {
 	d := newDesk(t)
 	bad := whole("\xff\x00")
