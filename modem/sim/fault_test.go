@@ -119,6 +119,30 @@ func TestHangHolds(t *testing.T) {
 	})
 }
 
+// TestEscapeEnds: what ESC has ended is not answered later, and not prompted
+// for, however slow the modem is.
+func TestEscapeEnds(t *testing.T) {
+	for name, faults := range map[string][]Fault{
+		"refused late":  {{On: OnCMGS, Do: Slow, After: 20 * time.Second}, {On: OnCMGS, Do: ReplyCMS, Code: 320}},
+		"refused later": {{On: OnPrompt, Do: Slow, After: 20 * time.Second}, {On: OnPrompt, Do: ReplyError}},
+		"slow":          {{On: OnPrompt, Do: Slow, After: 20 * time.Second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtual(t, at0(), ModemConfig{Faults: faults}, func(_ *testing.T, _ *Modem, c *client) {
+				c.prepare()
+				c.write("AT+CMGS=19\r")
+				c.rest(10 * time.Second)
+				c.write("\x1b")
+				c.until(time.Second, "OK\r\n")
+				c.want("AT+CMGF?", "+CMGF: 0 / OK")
+				if got := c.rest(time.Minute); got != "" {
+					t.Errorf("%q", got)
+				}
+			})
+		})
+	}
+}
+
 func TestReportFaults(t *testing.T) {
 	for _, c := range []struct {
 		fault     Fault

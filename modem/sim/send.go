@@ -42,12 +42,12 @@ func (m *Modem) cmgs(c command) outcome {
 	m.sending, m.state = s, statePrompt
 	commanded := m.strike(OnCMGS, subject{})
 	m.proceed(commanded, func() {
-		if commanded.answered(m) || m.sending != s {
+		if m.sending != s || commanded.answered(m) { // ESC may have ended it
 			return
 		}
 		prompted := m.strike(OnPrompt, subject{})
 		m.proceed(prompted, func() {
-			if !prompted.answered(m) {
+			if m.sending == s && !prompted.answered(m) {
 				m.writePrompt(s, prompted)
 			}
 		})
