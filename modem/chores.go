@@ -121,8 +121,13 @@ func (c *chores) hasten(by time.Time) {
 }
 
 // chore does the next thing that is due, with one command or a few that belong
-// together. The caller has the turn. Errors are those of command.
+// together. The caller has the turn. Errors are those of command. Nothing is
+// done while settings may be lost: what is to be deleted is in the memory that
+// was selected.
 func (s *session) chore(ctx context.Context) error {
+	if s.suspect.Load() {
+		return errSuspect
+	}
 	did, err := s.nextChore(ctx, time.Now())
 	if err == nil {
 		s.chores.schedule(did)
