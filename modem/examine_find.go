@@ -228,27 +228,41 @@ func (x *examiner) ignoreRule() string {
 // unanswered says what is on a port that answers no AT command; gone: the port
 // ended while it was asked.
 func (x *examiner) unanswered(gone bool) {
-	if gone {
+	far := IsRemote(x.Port)
+	switch {
+	case gone && far:
+		x.find(Failing, FoundVanished, "The connection ended while the port was being examined.",
+			"See on that host what ended it: its ser2net was restarted, another client took the port over, or the modem was unplugged there.",
+			"$ journalctl -u ser2net | tail -20")
+		return
+	case gone:
 		x.find(Failing, FoundVanished, "The port went away while it was being examined.",
 			"Plug the modem out and in again. If it happens again, its cable is loose or its USB port has too little power: use a hub with a supply of its own.",
 			"$ sudo dmesg | tail -20")
 		return
 	}
 	other := "If it is one of several ports of a modem, use the one that takes commands: without a port, doctor tries them all."
+	find := func(code FindingCode, problem, remedy string) {
+		if far { // the remedy is there
+			remedy = "See that the ser2net of that host serves the port of the modem that takes commands, at 115200 baud, 8 bits, no parity and without a banner; " +
+				"doctor, run there while ser2net is stopped, tells which one that is. If it worked before, restart ser2net, then take the modem's power away for a moment."
+		}
+		x.find(Failing, code, problem, remedy, "$ smsotpd doctor")
+	}
 	switch kindOf(x.tap.heard()) {
 	case streamNMEA:
-		x.find(Failing, FoundNMEA, "This port sends satellite positions (NMEA) and takes no commands.", other, "$ smsotpd doctor")
+		find(FoundNMEA, "This port sends satellite positions (NMEA) and takes no commands.", other)
 	case streamBinary:
-		x.find(Failing, FoundDiag, "This port sends binary data and takes no commands: a diagnostics port, or another kind of device.", other, "$ smsotpd doctor")
+		find(FoundDiag, "This port sends binary data and takes no commands: a diagnostics port, or another kind of device.", other)
 	case streamEcho:
-		x.find(Failing, FoundNoModem, "What is written to this port comes back, and nothing else: no modem answers.",
-			"It may be a modem's wrong port, a cable with its two data lines joined, or a device of another kind.", "$ smsotpd doctor")
+		find(FoundNoModem, "What is written to this port comes back, and nothing else: no modem answers.",
+			"It may be a modem's wrong port, a cable with its two data lines joined, or a device of another kind.")
 	case streamOther:
-		x.find(Failing, FoundNoModem, "Something answers on this port, but not as a modem does.",
-			"Name the modem's port instead. If it is a modem on a serial line, set it to 115200 baud, 8 bits, no parity.", "$ smsotpd doctor")
+		find(FoundNoModem, "Something answers on this port, but not as a modem does.",
+			"Name the modem's port instead. If it is a modem on a serial line, set it to 115200 baud, 8 bits, no parity.")
 	case streamSilent:
-		x.find(Failing, FoundMute, "Nothing answers on this port.",
-			"If the modem has just been plugged in, wait a minute and try again; if it worked before, take its power away for a moment. "+other, "$ smsotpd doctor")
+		find(FoundMute, "Nothing answers on this port.",
+			"If the modem has just been plugged in, wait a minute and try again; if it worked before, take its power away for a moment. "+other)
 	}
 }
 

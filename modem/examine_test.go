@@ -240,24 +240,26 @@ func TestExamineNoModem(t *testing.T) {
 			answer(f, func([]byte) []byte { return []byte("\r\nPassword:\r\nLogin incorrect\r\nhost login: ") })
 		}, modem.FoundNoModem},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				near, far := sim.Pipe()
-				var behaving sync.WaitGroup
-				behaving.Go(func() { tt.behave(far) })
-				defer behaving.Wait()
-				defer far.Close()
-				began := time.Now()
-				e := modem.Examine(t.Context(), modem.ExamineConfig{Opener: opening{near}}, "/dev/ttyUSB77")
-				if took := time.Since(began); took > 12*time.Second {
-					t.Errorf("it took %v", took)
-				}
-				if e.Modem || e.Usable() || len(e.Findings) != 1 || e.Findings[0].Code != tt.code {
-					t.Errorf("a modem: %t, %+v", e.Modem, e.Findings)
-				}
-				sound(t, e, tt.code, "smsotpd doctor")
+		for path, remedy := range map[string]string{"/dev/ttyUSB77": "smsotpd doctor", "tcp://far:4001": "See that the ser2net of that host"} {
+			t.Run(tt.name+" at "+path, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					near, far := sim.Pipe()
+					var behaving sync.WaitGroup
+					behaving.Go(func() { tt.behave(far) })
+					defer behaving.Wait()
+					defer far.Close()
+					began := time.Now()
+					e := modem.Examine(t.Context(), modem.ExamineConfig{Opener: opening{near}}, path)
+					if took := time.Since(began); took > 12*time.Second {
+						t.Errorf("it took %v", took)
+					}
+					if e.Modem || e.Usable() || len(e.Findings) != 1 || e.Findings[0].Code != tt.code {
+						t.Errorf("a modem: %t, %+v", e.Modem, e.Findings)
+					}
+					sound(t, e, tt.code, remedy)
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -395,4 +397,18 @@ func TestExamineVanishes(t *testing.T) {
 		t.Errorf("%+v", e.Findings)
 	}
 	sound(t, e, modem.FoundVanished, "dmesg")
+}
+
+// A connection that ends is mended at its other end.
+func TestExamineVanishesAfar(t *testing.T) {
+	near, far := sim.Pipe()
+	go func() {
+		_, _ = far.Read(make([]byte, 1))
+		_ = far.Close()
+	}()
+	e := modem.Examine(t.Context(), modem.ExamineConfig{Opener: opening{near}}, "tcp://far:4001")
+	if len(e.Findings) != 1 || e.Findings[0].Code != modem.FoundVanished {
+		t.Errorf("%+v", e.Findings)
+	}
+	sound(t, e, modem.FoundVanished, "on that host")
 }

@@ -205,7 +205,7 @@ func (w *worker) happened(kind EventKind, detail string) {
 	switch kind {
 	case EventResync, EventReopen, EventReset, EventUSBReset:
 		w.set(func(s *Status) { s.Recoveries++ })
-		w.log.Warn("modem is brought back", "by", string(kind))
+		w.log.Warn("a step is taken to bring the modem back", "step", string(kind))
 	case EventParked:
 		w.log.Error("modem is left alone", "reason", detail)
 	}

@@ -347,7 +347,7 @@ func (w *worker) silence(c candidate) string {
 		}
 	}
 	if len(tried) < 2 {
-		return "nothing on this port answers AT commands (it " + w.tries[c.path].impression + "): it is another port of the modem, or no modem"
+		return "nothing on this port answers AT commands (it " + w.tries[c.path].impression + "): it is another port of the modem, or no modem; smsotpd doctor tells which port is the modem's"
 	}
 	return "no port of this device answers AT commands: " + strings.Join(tried, "; ")
 }

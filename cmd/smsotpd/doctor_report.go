@@ -112,9 +112,12 @@ type doctorFinding struct {
 
 func newDoctorReport(all []examined, left []string) doctorReport {
 	r := doctorReport{Ports: []doctorPort{}, NotExamined: append([]string{}, left...)}
+	seen := map[[2]string]bool{} // a stick may have two ports that take commands
 	for _, e := range all {
-		if e.Usable() {
+		who := [2]string{e.IMEI, e.IMSI}
+		if e.Usable() && !seen[who] {
 			r.Usable++
+			seen[who] = e.IMEI != ""
 		}
 		r.Ports = append(r.Ports, newDoctorPort(e))
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"smsotpd/modem"
 	"smsotpd/modem/sim"
 )
 
@@ -145,5 +146,20 @@ func TestDoctorFitsThePage(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "…") || !strings.Contains(out.String(), "-if02-port0 ") {
 		t.Errorf("the end of the port is not in the table:\n%s", out.String())
+	}
+}
+
+// A stick whose two ports both take commands is one modem.
+func TestDoctorCountsModems(t *testing.T) {
+	port := func(path, imei, imsi string) examined {
+		return examined{Examination: modem.Examination{Port: path, Modem: true, IMEI: imei, IMSI: imsi}}
+	}
+	r := newDoctorReport([]examined{
+		port("a", "490154203237518", "208011234567890"), port("b", "490154203237518", "208011234567890"),
+		port("c", "490154203237518", "208011234567891"), // a copied IMEI
+		port("d", "", ""), port("e", "", ""),
+	}, nil)
+	if r.Usable != 4 {
+		t.Errorf("%d modems", r.Usable)
 	}
 }

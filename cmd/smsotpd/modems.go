@@ -114,9 +114,9 @@ func remark(m api.Modem) string {
 	}
 	switch {
 	case m.Recoveries == 1:
-		said = append(said, "brought back once since the start")
+		said = append(said, "1 step was taken to bring it back since the start")
 	case m.Recoveries > 1:
-		said = append(said, fmt.Sprintf("brought back %d times since the start", m.Recoveries))
+		said = append(said, fmt.Sprintf("%d steps were taken to bring it back since the start", m.Recoveries))
 	}
 	return strings.Join(said, "; ")
 }

@@ -21,7 +21,7 @@ func TestModemsAreToldInWords(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	for i, want := range []string{
 		"REMARKS", "-", "another SIM is in this modem",
-		"does not answer; another SIM; brought back 3 times since the start", "brought back once since the start",
+		"does not answer; another SIM; 3 steps were taken to bring it back since the start", "1 step was taken to bring it back since the start",
 	} {
 		if got := strings.TrimSpace(lines[i]); !strings.HasSuffix(got, "  "+want) {
 			t.Errorf("%q does not end in %q", got, want)
