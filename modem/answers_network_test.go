@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/warthog618/modem/at"
 )
 
 // TestRegistrationShapes: every shape of the standard and of modems that bend
@@ -251,4 +253,32 @@ func FuzzNetworkAnswers(f *testing.F) {
 			t.Errorf("model %q", v)
 		}
 	})
+}
+
+// TestLockState: what AT+CPIN? answers means the same to the daemon and to
+// whoever examines a port.
+func TestLockState(t *testing.T) {
+	for lock, want := range map[string]SIMState{
+		"READY": SIMReady, `"READY"`: SIMReady, "SIM PIN2": SIMReady, "SIM PUK2": SIMReady,
+		"SIM PIN": SIMPIN, `"SIM PIN"`: SIMPIN, "sim_pin": SIMPIN,
+		"SIM PUK": SIMPUK, "NOT INSERTED": SIMAbsent, "SIM REMOVED": SIMAbsent, "NO SIM": SIMAbsent,
+		"NOT READY": SIMBusy, "": SIMBusy, "SIM BUSY": SIMBusy, "SIM FAILURE": SIMFailure,
+		"PH-NET PIN": SIMLocked, "PH-SIM PIN": SIMLocked, "PH-NETSUB PUK": SIMLocked, "SIM BLOCKED": SIMLocked,
+	} {
+		if got := simStateOf([]string{"+CPIN: " + lock}, nil); got != want {
+			t.Errorf("%s: %s, not %s", lock, got, want)
+		}
+		waits := lockTrouble(lock) != wait{}
+		if waits != (want != SIMReady && want != SIMPIN) {
+			t.Errorf("%s: %+v", lock, lockTrouble(lock))
+		}
+	}
+	for n, want := range map[at.CMEError]SIMState{
+		"10": SIMAbsent, "11": SIMPIN, "12": SIMPUK, "13": SIMFailure, "14": SIMBusy, "515": SIMBusy,
+		"SIM not inserted": SIMAbsent, "5": SIMLocked, "262": SIMLocked, "100": SIMUnknown,
+	} {
+		if got := simStateOf(nil, n); got != want {
+			t.Errorf("CME %s: %s, not %s", n, got, want)
+		}
+	}
 }

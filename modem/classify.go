@@ -148,6 +148,21 @@ func submitReference(info []string) (mr byte, ok bool) {
 	return 0, false
 }
 
+// errorNumbers are the number of a +CMS ERROR and that of a +CME ERROR; -1 where
+// err is none, or says nothing that is known.
+func errorNumbers(err error) (cms, cme int) {
+	var cmsErr at.CMSError
+	var cmeErr at.CMEError
+	cms, cme = -1, -1
+	switch {
+	case errors.As(err, &cmsErr):
+		cms = errorNumber(string(cmsErr), cmsTexts)
+	case errors.As(err, &cmeErr):
+		cme = errorNumber(string(cmeErr), cmeTexts)
+	}
+	return cms, cme
+}
+
 // unknownCommand tells whether a modem says by err that it doesn't know the
 // command, or nothing that contradicts it.
 func unknownCommand(err error) bool {

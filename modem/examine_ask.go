@@ -48,50 +48,15 @@ func (x *examiner) simState() SIMState {
 	return state
 }
 
-// simStateOf reads the answer to AT+CPIN?: 27.007 8.3 and 9.2.1.
+// simStateOf reads the answer to AT+CPIN?.
 func simStateOf(info []string, err error) SIMState {
-	var cme at.CMEError
-	var cms at.CMSError
-	number := -1
-	switch {
-	case errors.As(err, &cme):
-		number = errorNumber(string(cme), cmeTexts)
-	case errors.As(err, &cms):
-		number = errorNumber(string(cms), cmsTexts)
+	if err != nil {
+		return errorState(err)
 	}
-	switch number {
-	case 10, 310:
-		return SIMAbsent
-	case 11, 311:
-		return SIMPIN
-	case 12, 316:
-		return SIMPUK
-	case 13, 15, 313, 315:
-		return SIMFailure
-	case 14, 314, 515:
-		return SIMBusy
-	case 5, 6, 7, 16, 40, 41, 42, 43, 44, 45, 46, 47:
-		return SIMLocked
+	if lock, told := answer(info, "+CPIN"); told {
+		return lockState(lock)
 	}
-	lock, told := answer(info, "+CPIN")
-	lock = strings.Trim(lock, `"`)
-	switch {
-	case err != nil || !told:
-		return SIMUnknown
-	case strings.HasPrefix(lock, "READY"):
-		return SIMReady
-	case strings.HasPrefix(lock, "SIM PIN2"), strings.HasPrefix(lock, "SIM PUK2"):
-		return SIMReady // PIN2 guards nothing that messages need
-	case strings.HasPrefix(lock, "SIM PIN"):
-		return SIMPIN
-	case strings.HasPrefix(lock, "SIM PUK"):
-		return SIMPUK
-	case strings.HasPrefix(lock, "NOT INSERTED"), strings.HasPrefix(lock, "NO SIM"), strings.HasPrefix(lock, "ABSENT"):
-		return SIMAbsent
-	case strings.HasPrefix(lock, "NOT READY"), lock == "":
-		return SIMBusy
-	}
-	return SIMLocked
+	return SIMUnknown
 }
 
 func (x *examiner) iccid() string {

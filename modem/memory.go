@@ -231,11 +231,8 @@ func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, 
 // emptyPlace tells the errors by which modems say that nothing is in a place:
 // +CMS ERROR: 321, invalid memory index, or no more than ERROR.
 func emptyPlace(err error) bool {
-	var cms at.CMSError
-	if errors.As(err, &cms) {
-		return errorNumber(string(cms), cmsTexts) == 321
-	}
-	return errors.Is(err, at.ErrError)
+	cms, _ := errorNumbers(err)
+	return cms == 321 || errors.Is(err, at.ErrError)
 }
 
 // accept hands on what was read from a place, unless that is under way.

@@ -184,7 +184,7 @@ func (s *session) ill(ctx context.Context) (bool, error) {
 	if err != nil && !answered(err) {
 		return false, unless(err, errMute, errSuspect)
 	}
-	if lock, told := answer(info, "+CPIN"); err != nil && !unknownCommand(err) || told && !strings.HasPrefix(lock, "READY") {
+	if lock, told := answer(info, "+CPIN"); err != nil && !unknownCommand(err) || told && lockState(lock) != SIMReady {
 		return true, nil
 	}
 	stat, err := s.registered(ctx)

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/warthog618/modem/at"
 )
 
 // routing is how the modem hands over delivery reports and messages (27.005
@@ -338,8 +336,8 @@ func (s *session) acknowledge(ctx context.Context, since time.Time) error {
 
 // surplusAck tells +CMS ERROR: 340, no +CNMA acknowledgement expected.
 func surplusAck(err error) bool {
-	var cms at.CMSError
-	return errors.As(err, &cms) && errorNumber(string(cms), cmsTexts) == 340
+	cms, _ := errorNumbers(err)
+	return cms == 340
 }
 
 // verifyRouting looks whether the modem still hands over what comes, and has

@@ -29,6 +29,8 @@ func (p *preparation) unlock(ctx context.Context) error {
 			return wait{}, err
 		case p.grown() && (err != nil && unknownCommand(err) || err == nil && !told):
 			return wait{}, nil // it can't tell: registration or sending will
+		case err != nil && errorState(err) == SIMPIN:
+			return p.enterPIN(ctx)
 		case err != nil && !powered:
 			powered = true // with minimum functionality the SIM has no power
 			if err := p.power(ctx); err != nil {
@@ -38,39 +40,64 @@ func (p *preparation) unlock(ctx context.Context) error {
 		case err != nil:
 			return simTrouble(err), nil
 		}
-		switch lock = strings.ToUpper(strings.Trim(lock, `" `)); {
-		case strings.HasPrefix(lock, "READY"):
+		switch lockState(lock) {
+		case SIMReady:
 			p.entered = 0
 			p.cards.taken(p.modem()) // if it was asked for and gave no answer
 			return wait{}, nil
-		case lock == "SIM PIN":
+		case SIMPIN:
 			return p.enterPIN(ctx)
+		case SIMPUK, SIMAbsent, SIMBusy, SIMFailure, SIMLocked, SIMUnknown:
 		}
 		return lockTrouble(lock), nil
 	})
 }
 
-// lockTrouble puts <code> of +CPIN?, TS 27.007 8.3, in words; SIM PIN and READY
-// are not among them. The zero value says that it keeps nobody from sending.
-func lockTrouble(lock string) wait {
-	kind := strings.NewReplacer("-", " ", "_", " ").Replace(lock)
+// lockState reads <code> of +CPIN?, TS 27.007 8.3, and what makers say instead.
+func lockState(lock string) SIMState {
+	kind := lockKind(lock)
+	is := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(kind, w) })
+	}
 	switch {
-	case kind == "" || strings.Contains(kind, "NOT READY") || strings.Contains(kind, "BUSY") || strings.Contains(kind, "INIT"):
-		return wait{state: Waiting, reason: "the SIM is not ready yet", curable: true}
-	case kind == "SIM PIN2" || kind == "SIM PUK2":
-		return wait{} // they protect settings, and no message
-	case strings.Contains(kind, "SIM PUK") && !strings.HasPrefix(kind, "PH"):
-		return wait{state: Parked, reason: pukNeeded}
-	case strings.Contains(kind, "NOT INSERTED") || strings.Contains(kind, "REMOVED") || strings.Contains(kind, "ABSENT") || strings.Contains(kind, "NO SIM"):
-		return wait{state: Waiting, reason: noSIM}
+	case kind == "" || is("NOT READY", "BUSY", "INIT"):
+		return SIMBusy
+	case strings.HasPrefix(kind, "READY"), kind == "SIM PIN2", kind == "SIM PUK2":
+		return SIMReady // PIN2 protects settings, and no message
+	case kind == "SIM PIN":
+		return SIMPIN
+	case is("SIM PUK") && !strings.HasPrefix(kind, "PH"):
+		return SIMPUK
+	case is("NOT INSERTED", "REMOVED", "ABSENT", "NO SIM"):
+		return SIMAbsent
+	case is("FAIL", "WRONG", "ERROR") && !strings.HasPrefix(kind, "PH"):
+		return SIMFailure
+	}
+	return SIMLocked
+}
+
+// lockKind is what <code> of +CPIN? says, whatever its case and its hyphens.
+func lockKind(lock string) string {
+	return strings.NewReplacer("-", " ", "_", " ").Replace(strings.ToUpper(strings.Trim(lock, `" `)))
+}
+
+// lockTrouble puts <code> of +CPIN? in words. The zero value says that it keeps
+// nobody from sending, or that a PIN does.
+func lockTrouble(lock string) wait {
+	kind := lockKind(lock)
+	switch state := lockState(lock); {
+	case state == SIMReady, state == SIMPIN:
+		return wait{}
+	case state == SIMBusy:
+		return simWait(SIMUnknown) // it says no more than that it is not ready
+	case state != SIMLocked:
+		return simWait(state)
 	case strings.HasPrefix(kind, "PH NET"), strings.HasPrefix(kind, "PH SP"), strings.HasPrefix(kind, "PH CORP"), strings.HasPrefix(kind, "NETWORK"):
 		return wait{state: Parked, reason: "the modem is locked to the SIMs of another operator (" + brief(lock) +
 			"): use such a SIM, or have the modem unlocked by who sold it"}
 	case strings.HasPrefix(kind, "PH"):
 		return wait{state: Parked, reason: "the modem is locked to another SIM (" + brief(lock) +
 			"): put that one in, or take the lock off with its code"}
-	case strings.Contains(kind, "FAIL") || strings.Contains(kind, "WRONG") || strings.Contains(kind, "ERROR"):
-		return wait{state: Waiting, reason: badSIM, curable: true}
 	case strings.Contains(kind, "BLOCK"):
 		return wait{state: Parked, reason: "the SIM is blocked for good (" + brief(lock) + "): another one is needed"}
 	}
@@ -87,31 +114,52 @@ const (
 	badSIM    = "the modem can't read the SIM: reseat it, or try it in a phone"
 )
 
-// simTrouble puts an error of a command for the SIM in words: TS 27.007 9.2.1,
-// 27.005 3.2.5.
-func simTrouble(err error) wait {
-	var cme at.CMEError
-	var cms at.CMSError
-	n := -1
+// errorState reads what the error of a command says of the SIM: TS 27.007
+// 9.2.1, 27.005 3.2.5.
+func errorState(err error) SIMState {
+	cms, cme := errorNumbers(err)
 	switch {
-	case errors.As(err, &cme):
-		n = errorNumber(string(cme), cmeTexts)
-	case errors.As(err, &cms):
-		n = errorNumber(string(cms), cmsTexts)
+	case cme == 10, cms == 310:
+		return SIMAbsent
+	case cme == 11, cms == 311:
+		return SIMPIN
+	case cme == 12, cms == 316:
+		return SIMPUK
+	case cme == 13, cme == 15, cms == 313, cms == 315:
+		return SIMFailure
+	case cme == 14, cme == 256, cme == 515, cms == 314, cms == 515:
+		return SIMBusy
+	case cme >= 5 && cme <= 7, cme >= 40 && cme <= 48, cme == blockedForGood:
+		return SIMLocked
 	}
-	switch n {
-	case 10, 310:
-		return wait{state: Waiting, reason: noSIM}
-	case 12, 316:
-		return wait{state: Parked, reason: pukNeeded}
-	case 262:
+	return SIMUnknown
+}
+
+// blockedForGood is +CME ERROR: 262 of SIMCom and Quectel.
+const blockedForGood = 262
+
+// simTrouble puts an error of a command for the SIM in words.
+func simTrouble(err error) wait {
+	if _, cme := errorNumbers(err); cme == blockedForGood {
 		return wait{state: Parked, reason: "the SIM is blocked for good: another one is needed"}
-	case 5, 6, 7, 40, 41, 42, 43, 44, 45, 46, 47, 48:
+	}
+	return simWait(errorState(err))
+}
+
+// simWait is what is waited for while the SIM is in that state.
+func simWait(state SIMState) wait {
+	switch state {
+	case SIMAbsent:
+		return wait{state: Waiting, reason: noSIM}
+	case SIMPUK:
+		return wait{state: Parked, reason: pukNeeded}
+	case SIMLocked:
 		return wait{state: Parked, reason: "the modem is locked to another SIM or operator: use such a SIM, or have the modem unlocked"}
-	case 13, 15, 313, 315:
+	case SIMFailure:
 		return wait{state: Waiting, reason: badSIM, curable: true}
-	case 14, 256, 314, 515:
+	case SIMBusy:
 		return wait{state: Waiting, reason: simIsBusy, curable: true}
+	case SIMReady, SIMPIN, SIMUnknown:
 	}
 	return wait{state: Waiting, reason: "the SIM is not ready yet", curable: true}
 }
@@ -190,7 +238,7 @@ func (p *preparation) unspent(ctx context.Context, before int) (wait, error) {
 	return wait{state: Waiting, reason: simIsBusy, curable: true}, nil
 }
 
-func busySIM(err error) bool { return simTrouble(err).reason == simIsBusy }
+func busySIM(err error) bool { return errorState(err) == SIMBusy }
 
 // pinQueries are the commands that tell how many tries a PIN has left:
 // TS 27.007 8.65, and those of Huawei, Quectel (two), SIMCom, Sierra Wireless,

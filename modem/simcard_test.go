@@ -249,3 +249,16 @@ func TestLocks(t *testing.T) {
 		})
 	}
 }
+
+// TestPINAskedForByNumber: a modem may ask for the PIN by an error's number.
+func TestPINAskedForByNumber(t *testing.T) {
+	runRaw(t, []rawCase{{
+		name:   "CME 11",
+		config: modem.PoolConfig{PINFile: pinFile(t, "4321")},
+		adjust: func(m *rawModem) {
+			m.answers["AT+CPIN?"] = "\r\n+CME ERROR: 11\r\n"
+			m.hooks[`AT+CPIN="4321"`] = func() { m.answers["AT+CPIN?"] = plain()["AT+CPIN?"] }
+		},
+		check: ready,
+	}})
+}
