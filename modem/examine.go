@@ -309,8 +309,8 @@ func (x *examiner) quick(cmd string) []string {
 func (x *examiner) inquire() {
 	x.measure()
 	x.who()
-	if fun, ok := answer(x.quick("+CFUN?"), "+CFUN"); ok {
-		x.Radio = strings.HasPrefix(fun, "1")
+	if fun, ok := number(x.quick("+CFUN?"), "+CFUN"); ok {
+		x.Radio = fun == 1
 	}
 	x.card()
 	x.network()
@@ -339,7 +339,7 @@ func (x *examiner) who() {
 		x.profile = MatchProfile(profiles, known)
 		x.Profile = x.profile.Name
 	}
-	for _, cmd := range [...]string{"+CGSN", "+GSN", "+CGSN=1"} {
+	for _, cmd := range imeiQueries() {
 		if x.IMEI = digits(x.quick(cmd), 14, 17); x.IMEI != "" {
 			return
 		}

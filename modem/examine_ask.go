@@ -60,7 +60,7 @@ func simStateOf(info []string, err error) SIMState {
 }
 
 func (x *examiner) iccid() string {
-	for _, cmd := range [...]string{"+CCID", "+ICCID", "+QCCID", "+CICCID", "#CCID", "^ICCID?", "+CRSM=176,12258,0,0,10"} {
+	for _, cmd := range iccidQueries() {
 		if id := parseICCID(x.quick(cmd)); id != "" {
 			return id
 		}
@@ -70,11 +70,7 @@ func (x *examiner) iccid() string {
 
 // tries asks how many tries for the PIN are left.
 func (x *examiner) tries() {
-	queries := pinQueries()
-	if own := x.profile.PINTries; own != "" {
-		queries = []string{withoutAT(own)}
-	}
-	for _, cmd := range queries {
+	for _, cmd := range pinQueries(x.profile) {
 		if left, told := parsePINTries(x.quick(cmd), cmd); told {
 			x.PINTries = left
 			return
@@ -167,10 +163,7 @@ func (x *examiner) serviceCentre() {
 		return
 	}
 	x.centre = true // OK without a line is an answer too
-	said, _ := answer(info, "+CSCA")
-	if f := fields(said); len(f) > 0 && strings.Trim(f[0], "+0") != "" {
-		x.SMSC = f[0]
-	}
+	x.SMSC, _ = parseServiceCentre(info)
 }
 
 // pduMode sets PDU mode where the modem is in text mode, and looks whether it
@@ -210,16 +203,12 @@ func reportRoute(advertised string, p Profile) ReportRoute {
 	return ReportsNever
 }
 
-// stores reads <mem>,<used>,<total> three times over, each memory once.
+// stores are the memories in the answer of AT+CPMS?, each once.
 func stores(said string) []Store {
 	var all []Store
-	f := fields(said)
-	for i := 0; i+2 < len(f); i += 3 {
-		used, err1 := strconv.Atoi(f[i+1])
-		total, err2 := strconv.Atoi(f[i+2])
-		known := slices.ContainsFunc(all, func(s Store) bool { return s.Name == f[i] })
-		if err1 == nil && err2 == nil && !known && len(f[i]) <= 8 {
-			all = append(all, Store{Name: f[i], Used: used, Total: total})
+	for _, m := range memoryUsage(said) {
+		if !slices.ContainsFunc(all, func(s Store) bool { return s.Name == m.name }) {
+			all = append(all, Store{Name: m.name, Used: m.used, Total: m.total})
 		}
 	}
 	return all

@@ -412,3 +412,12 @@ func TestExamineVanishesAfar(t *testing.T) {
 	}
 	sound(t, e, modem.FoundVanished, "on that host")
 }
+
+// The service centre's number is read as the daemon reads it.
+func TestExamineServiceCentre(t *testing.T) {
+	t.Parallel()
+	path, _ := plugged(t, answering("AT+CSCA?", `+CSCA: "002B00330033003600300039",145`, "OK"))
+	if e := modem.Examine(context.Background(), modem.ExamineConfig{}, path); e.SMSC != "+33609" || e.Has(modem.FoundNoSMSC) {
+		t.Errorf("%q, %+v", e.SMSC, e.Findings)
+	}
+}

@@ -179,7 +179,7 @@ func (p *preparation) identify(ctx context.Context) error {
 		}
 		*q.set = text(info, q.cmd)
 	}
-	for _, cmd := range [...]string{"+CGSN", "+GSN", "+CGSN=1"} {
+	for _, cmd := range imeiQueries() {
 		info, err := p.ask(ctx, cmd, limitQuick)
 		if err != nil && !answered(err) {
 			return err
@@ -192,6 +192,9 @@ func (p *preparation) identify(ctx context.Context) error {
 	p.setProfile(MatchProfile(p.profiles, Make{about.manufacturer, about.model, about.firmware, p.usb}))
 	return p.claim(about)
 }
+
+// imeiQueries are the commands that tell the modem's IMEI.
+func imeiQueries() []string { return []string{"+CGSN", "+GSN", "+CGSN=1"} }
 
 // customs gives the commands that the profile has for this kind of modem.
 func (p *preparation) customs(ctx context.Context) error {

@@ -244,21 +244,21 @@ func busySIM(err error) bool { return errorState(err) == SIMBusy }
 // TS 27.007 8.65, and those of Huawei, Quectel (two), SIMCom, Sierra Wireless,
 // Cinterion, Telit, u-blox, Ericsson, ZTE, Infineon, Icera, Option, MediaTek and
 // Longcheer.
-func pinQueries() []string {
-	return []string{
+func pinQueries(p Profile) []string {
+	all := []string{
 		`+CPINR="SIM PIN"`, "+CPINR", "^CPIN?", `+QPINC="SC"`, "+QPINC?", "+SPIC", "+CPINC?", "^SPIC", "#PCT", "+UPINCNT", "*EPIN?",
 		"+QTRPIN", "+ZPINPUK=?", "+XPINCNT", "%PINNUM?", "_OERCN?", "+EPINC", "+EPINC?", "+CPNNUM",
 	}
+	if p.PINTries != "" {
+		all = slices.Insert(all, 0, withoutAT(p.PINTries))
+	}
+	return all
 }
 
 // pinTries asks how many tries the SIM's PIN has left, by whichever command the
 // modem knows.
 func (p *preparation) pinTries(ctx context.Context) (left int, told bool, err error) {
-	queries := pinQueries()
-	if own := p.profile().PINTries; own != "" {
-		queries = slices.Insert(queries, 0, withoutAT(own))
-	}
-	for _, cmd := range queries {
+	for _, cmd := range pinQueries(p.profile()) {
 		info, err := p.ask(ctx, cmd, limitQuick)
 		if err != nil && !answered(err) {
 			return 0, false, err
@@ -270,15 +270,18 @@ func (p *preparation) pinTries(ctx context.Context) (left int, told bool, err er
 	return 0, false, nil
 }
 
-// readICCID asks what tells SIMs apart while they are locked. The last way is
-// the file on the SIM itself, which no PIN protects: TS 102 221 13.2.
+// iccidQueries are the commands that tell the SIM's serial number. The last way
+// is the file on the SIM itself, which no PIN protects: TS 102 221 13.2.
+func iccidQueries() []string {
+	return []string{"+CCID", "+ICCID", "+QCCID", "+CICCID", "#CCID", "^ICCID?", "+CCID?", "+CRSM=176,12258,0,0,10"}
+}
+
+// readICCID asks what tells SIMs apart while they are locked.
 func (p *preparation) readICCID(ctx context.Context) error {
 	if p.identity().iccid != "" {
 		return nil
 	}
-	for _, cmd := range [...]string{
-		"+CCID", "+ICCID", "+QCCID", "+CICCID", "#CCID", "^ICCID?", "+CCID?", "+CRSM=176,12258,0,0,10",
-	} {
+	for _, cmd := range iccidQueries() {
 		info, err := p.ask(ctx, cmd, limitQuick)
 		if err != nil && !answered(err) {
 			return err
