@@ -37,6 +37,10 @@ func parseStored(info []string) storedMessage {
 		if i+1 < len(info) {
 			m.body = strings.TrimSpace(info[i+1])
 		}
+		if raw, err := decodeTPDU(m.body, m.octets); err == nil && m.octets > 0 && len(raw) == m.octets {
+			word := strings.ToUpper(f[0]) // some name <stat> by a word in PDU mode too
+			m.textual, m.unsent, m.sent = false, m.unsent || word == "STO UNSENT", m.sent || word == "STO SENT"
+		}
 		return m
 	}
 	return m

@@ -354,3 +354,31 @@ func TestCaseBusy(t *testing.T) {
 	}
 	b.line("modem0")
 }
+
+// TestTextsInPDUMode: a modem that says that it is in PDU mode and shows stored
+// messages as in text mode is prepared anew once, and not for ever.
+func TestTextsInPDUMode(t *testing.T) {
+	runRaw(t, []rawCase{{
+		name: "texts",
+		adjust: func(m *rawModem) {
+			m.answers["AT+CPMS?"] = "\r\n+CPMS: \"SM\",1,20,\"SM\",1,20,\"SM\",1,20\r\n" + okRaw
+			m.answers["AT+CPMS=*"] = "\r\n+CPMS: 1,20,1,20,1,20\r\n" + okRaw
+			m.answers["AT+CMGR=1"] = "\r\n+CMGR: \"REC READ\",\"+336\",,\"26/11/09,15:21:27+04\"\r\nhello\r\n" + okRaw
+		},
+		check: func(t *testing.T, b *bench, m *rawModem) {
+			count := func(command string) (n int) {
+				for _, c := range m.commands() {
+					if c == command {
+						n++
+					}
+				}
+				return n
+			}
+			b.until("another look", func() bool { return count("AT+CMGR=1") >= 2 })
+			b.until("message", func() bool { return send(b.line("raw")).Class == modem.Accepted })
+			if n := count("AT+CGMI"); n > 2 {
+				t.Errorf("prepared %d times", n)
+			}
+		},
+	}})
+}

@@ -223,7 +223,8 @@ func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, 
 		s.chores.forget(p)
 		return m, nothing, nil
 	case m.textual: // PDU mode is lost, and what was to be read is still there
-		return m, fault, errSuspect
+		s.inTextMode()
+		return m, fault, nil
 	}
 	return m, aMessage, nil
 }
@@ -307,8 +308,7 @@ func (s *session) remove(ctx context.Context, p place) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		delete(c.store.entries, p)
-		c.store.freed++
+		c.store.removed(p, e.print)
 		return nil
 	}
 	e.sure = false // perhaps it is gone, and something else there

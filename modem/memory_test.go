@@ -89,12 +89,32 @@ func TestParseStored(t *testing.T) {
 		{[]string{pdu}, storedMessage{body: pdu}},
 		{[]string{"+CMGR: 0,,0"}, storedMessage{}},
 		{[]string{`+CMGR: "REC READ","+336",,"26/11/09,15:21:27+04"`, "text"}, storedMessage{body: "text", textual: true}},
+		{[]string{`+CMGR: "REC UNREAD",,25`, pdu}, storedMessage{body: pdu, octets: 25}},
+		{[]string{`+CMGR: "STO UNSENT",,25`, pdu}, storedMessage{body: pdu, octets: 25, unsent: true}},
+		{[]string{`+CMGR: "STO SENT",,25`, pdu}, storedMessage{body: pdu, octets: 25, sent: true}},
 		{[]string{"+CMGR:"}, storedMessage{}},
 		{nil, storedMessage{}},
 	} {
 		if got := parseStored(c.info); got != c.want {
 			t.Errorf("%q: %+v", c.info, got)
 		}
+	}
+}
+
+// TestOneMemoryOfTwoNames: where a message was deleted that also showed in
+// another memory, nothing is deleted there before it is read again.
+func TestOneMemoryOfTwoNames(t *testing.T) {
+	s := newChores().store
+	other := place{"SM", 2}
+	for p, print := range map[place]uint64{{"ME", 1}: 7, {"SM", 1}: 7, other: 8} {
+		s.enter(p, print).standing = kept
+	}
+	s.removed(place{"ME", 1}, 7)
+	if e := s.entries[place{"SM", 1}]; e == nil || e.sure {
+		t.Error("what may be another message by now is deleted unread")
+	}
+	if _, still := s.entries[place{"ME", 1}]; still || !s.entries[other].sure {
+		t.Error("what was deleted is still there, or another one in doubt")
 	}
 }
 

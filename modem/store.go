@@ -178,6 +178,19 @@ func (t *store) enter(p place, print uint64) *entry {
 	return fresh
 }
 
+// removed takes in that a message was deleted. What looks the same elsewhere may
+// have been it, since a modem can give one memory two names: its place may hold
+// something new by now, and is read before anything is deleted there.
+func (t *store) removed(p place, print uint64) {
+	delete(t.entries, p)
+	t.freed++
+	for _, e := range t.entries {
+		if e.print == print {
+			e.sure = false
+		}
+	}
+}
+
 // elsewhere tells whether the same is on its way from a memory that overlaps.
 func (t *store) elsewhere(p place, e *entry) bool {
 	for q, other := range t.entries {
