@@ -18,6 +18,7 @@ const samplePDU = "0006D60B911326880736F4111011719551401110117195714000"
 // TestCaseReports: reports and messages by whatever way the modem hands them
 // over.
 func TestCaseReports(t *testing.T) {
+	t.Parallel()
 	runRaw(t, []rawCase{
 		{
 			name: "39 +CDS in two lines",
@@ -116,6 +117,7 @@ func TestCaseReports(t *testing.T) {
 
 // TestCaseLife: modems that start, ask, forget and go.
 func TestCaseLife(t *testing.T) {
+	t.Parallel()
 	times := func(n int, s string) []string { return slices.Repeat([]string{s}, n) }
 	parked := func(t *testing.T, b *bench, m *rawModem) {
 		t.Helper()

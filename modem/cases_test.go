@@ -16,6 +16,7 @@ import (
 
 // TestCaseParsing: what comes from the modem in its own way means what it says.
 func TestCaseParsing(t *testing.T) {
+	t.Parallel()
 	signal := func(dBm int) func(*testing.T, *bench, *rawModem) {
 		return func(t *testing.T, b *bench, m *rawModem) {
 			t.Helper()
@@ -108,6 +109,7 @@ func outcome(want modem.Result) func(*testing.T, *bench, *rawModem) {
 // TestCaseSending: what becomes of one message, and that the next one goes out
 // and is credited with nothing that is not its own.
 func TestCaseSending(t *testing.T) {
+	t.Parallel()
 	answer := func(s string) func(*rawModem) {
 		return func(m *rawModem) { m.accepted = func(int, string) string { return s } }
 	}

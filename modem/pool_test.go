@@ -68,6 +68,7 @@ func (b *bench) unviolated() {
 // TestFaults: what becomes of a message when something goes wrong with it,
 // and that the next one goes its way.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name      string
 		fault     sim.Fault
@@ -294,6 +295,7 @@ func TestForgottenWhilePrepared(t *testing.T) {
 }
 
 func TestUnplug(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		back func(*bench) string

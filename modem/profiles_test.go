@@ -48,6 +48,7 @@ func (b *bench) received() (reports, inbound int) {
 // TestModels: each published kind of modem boots, sends, receives and reports
 // over a real pty.
 func TestModels(t *testing.T) {
+	t.Parallel()
 	for _, name := range models() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

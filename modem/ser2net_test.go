@@ -87,6 +87,7 @@ func (s *ser2net) kill() {
 // TestSer2net: a modem behind the real ser2net sends, reports and survives the
 // server's death in either phase of a message.
 func TestSer2net(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, accepter, scheme string }{
 		{"raw", "tcp", "tcp"},
 		{"found to be RFC 2217", "telnet(rfc2217),tcp", "tcp"},
