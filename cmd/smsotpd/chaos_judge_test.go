@@ -35,8 +35,18 @@ func (c *chaos) settle() {
 	}
 }
 
-// unsettled is how many messages have not come to their end. Those that wait
-// for their report have, where nobody waits for its time to be over.
+// doubts is how many attempts are in doubt for good.
+func doubts(m gateway.Message) (n int) {
+	for _, a := range m.Attempts {
+		if a.Result == modem.Ambiguous {
+			n++
+		}
+	}
+	return n
+}
+
+// unsettled is how many messages have not come to their end. Those that only
+// wait for a report have, where nobody waits for its time to be over.
 func (c *chaos) unsettled() int {
 	n := 0
 	for _, v := range c.started {
@@ -44,7 +54,7 @@ func (c *chaos) unsettled() int {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		if m.Status == queue.Queued || m.Status == queue.Sending || m.Status == queue.Ambiguous {
+		if m.Status == queue.Queued || m.Status == queue.Sending || m.Status == queue.Ambiguous && doubts(m) < 2 {
 			n++
 		}
 	}
@@ -134,7 +144,7 @@ func (c *chaos) judgeWaits(first []time.Duration) {
 // nothing is.
 func (c *chaos) untrue(to string, m gateway.Message, taken []sim.Message) string {
 	codes := slices.Compact(slices.Clone(c.arrived[to]))
-	inDoubt := slices.ContainsFunc(m.Attempts, func(a gateway.Attempt) bool { return a.Result == modem.Ambiguous })
+	inDoubt := doubts(m) > 0
 	delivered, known, final := c.approved[to], c.approved[to], false
 	most := 2 // where the service centre gave it up it may be sent once more
 	for _, r := range c.reported[to] {
@@ -167,8 +177,8 @@ func (c *chaos) untrue(to string, m gateway.Message, taken []sim.Message) string
 		if len(taken) == 0 && !inDoubt {
 			return "said to be sent"
 		}
-	case queue.Accepted: // where the time of the report is not waited for
-		if c.plan.dir == "" || len(taken) == 0 {
+	case queue.Accepted, queue.Ambiguous: // where the time of the report is not waited for
+		if c.plan.dir == "" || len(taken) == 0 && !inDoubt || m.Status == queue.Ambiguous && doubts(m) < 2 {
 			return "not ended"
 		}
 	case queue.Failed, queue.Expired, queue.Canceled:
