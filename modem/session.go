@@ -112,6 +112,7 @@ func newSession(port wire.Port, times Timeouts, log *slog.Logger, in *incoming) 
 		SettledTimeout: times.Settled,
 		WriteTimeout:   times.Write,
 	})
+	s.wire.Start() // from here on its handlers run
 	return s
 }
 

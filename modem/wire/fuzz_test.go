@@ -40,7 +40,7 @@ func FuzzWire(f *testing.F) {
 	f.Add([]byte("+CMS ERROR\r\nRDY\r\n+CFUN: 1\r\n"), uint8(2))
 	f.Add([]byte("+CMT: \"\",,\"\"\r\nOK\r\n$GPGGA,,\r\n\xff\xfe>"), uint8(1))
 	f.Fuzz(func(t *testing.T, octets []byte, state uint8) {
-		w := newWire(&sink{}, Options{OnURC: func(URC) {}})
+		w := New(&sink{}, Options{OnURC: func(URC) {}})
 		command := states()[int(state)%len(states())]
 		text, payload := strings.CutSuffix(command, "\x1a")
 		if _, err := io.WriteString(w, text); err != nil {
@@ -97,7 +97,7 @@ func checkOut(t *testing.T, w *Wire, command string) {
 func BenchmarkLine(b *testing.B) {
 	for _, line := range []string{"+CSQ: 28,99", "^RSSI:26", "AT+CSQ", "+CDS: 4\r\n0011223344", "+CUSD: 1,\"a", "Battery low"} {
 		b.Run(line, func(b *testing.B) {
-			w := newWire(&sink{}, Options{OnURC: func(URC) {}})
+			w := New(&sink{}, Options{OnURC: func(URC) {}})
 			raw := fmt.Appendf(nil, "\r\n%s\r\n", line)
 			w.cmd = newCommand("AT+CSQ", false)
 			b.ReportAllocs()

@@ -51,6 +51,7 @@ func newRig(t testing.TB, opts Options) *rig {
 		r.late = append(r.late, line)
 	}
 	r.wire = New(ours, opts)
+	r.wire.Start()
 	r.engine = at.New(r.wire, at.WithTimeout(-1))
 	t.Cleanup(r.close)
 	return r

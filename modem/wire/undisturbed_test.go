@@ -25,7 +25,7 @@ type outcome struct {
 
 // run feeds a scenario to a Wire without an engine.
 func (s scenario) run() (o outcome) {
-	w := newWire(&sink{}, Options{OnURC: func(URC) {}})
+	w := New(&sink{}, Options{OnURC: func(URC) {}})
 	defer w.urcs.close()
 	write := func(text string) string {
 		if _, err := io.WriteString(w, text); err != nil {

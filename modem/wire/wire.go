@@ -185,21 +185,8 @@ type Wire struct {
 	best int
 }
 
-// New starts to read the port. The Wire owns it from now on.
+// New makes a Wire that owns the port from now on, and reads it from Start on.
 func New(port Port, opts Options) *Wire {
-	w := newWire(port, opts)
-	var running sync.WaitGroup
-	running.Go(w.receive)
-	running.Go(w.urcs.run)
-	go func() {
-		running.Wait()
-		close(w.done)
-	}()
-	return w
-}
-
-// newWire makes a Wire that does not read yet.
-func newWire(port Port, opts Options) *Wire {
 	w := &Wire{
 		port:  port,
 		opts:  opts.withDefaults(),
@@ -211,6 +198,18 @@ func newWire(port Port, opts Options) *Wire {
 	w.patience.ring, w.overdue.ring = w.expire, w.expirePending
 	w.urcs = newURCQueue(w.opts.OnURC)
 	return w
+}
+
+// Start begins to read the port, and to call the handlers of the Options. It is
+// called once, before all else.
+func (w *Wire) Start() {
+	var running sync.WaitGroup
+	running.Go(w.receive)
+	running.Go(w.urcs.run)
+	go func() {
+		running.Wait()
+		close(w.done)
+	}()
 }
 
 // Read gives the engine the next conditioned octets. It returns io.EOF once

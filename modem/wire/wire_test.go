@@ -116,6 +116,7 @@ func TestBlockedHandler(t *testing.T) {
 			<-release
 			got = append(got, u.Line)
 		}})
+		w.Start()
 		engine := at.New(w, at.WithTimeout(-1))
 		r := &rig{t: t, wire: w, engine: engine, modem: modem}
 		r.play(0, turn{"AT+CSQ\r", "+CSQ: 1,0\r\nOK\r\n"})
