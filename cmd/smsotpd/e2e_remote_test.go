@@ -106,7 +106,7 @@ after = "3s"
 	})
 	server.kill()
 	down := n.awaitModem("far", "down")
-	if !strings.Contains(down.Reason, "ser2net") && !strings.Contains(down.Reason, "gone") {
+	if !strings.Contains(down.Reason, "ser2net") && !strings.Contains(down.Reason, "is lost") {
 		t.Errorf("why it is down: %q", down.Reason)
 	}
 	server.again()
