@@ -3,6 +3,7 @@ package modem
 import (
 	"io"
 	"log/slog"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -40,6 +41,9 @@ func TestModemThatSpeaksFirst(t *testing.T) {
 		done := make(chan struct{})
 		go func() { in.run(); close(done) }()
 		s := newSession(&talker{closed: make(chan struct{})}, Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), in)
+		for range 100 {
+			runtime.Gosched() // the handler is to be first
+		}
 		s.close()
 		<-s.wire.Done()
 		in.close()
