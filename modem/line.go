@@ -89,14 +89,25 @@ func (l *Line) close(why error) {
 	})
 }
 
+// turnPatience is how long a message waits for what the modem does between
+// messages; longer than any one command of that takes where all is well.
+const turnPatience = 5 * time.Second
+
 // Submit sends one SMS and says what became of it; messages of one line go
-// one after the other. If ctx ends before the payload is written the message
-// is not sent; after that its answer is waited for, for 180 s at most. A
-// refusal whose cause the modem can be rid of is followed by one more try.
+// one after the other, and one that waits longer than turnPatience is given
+// back. If ctx ends before the payload is written the message is not sent;
+// after that its answer is waited for, for 180 s at most. A refusal whose cause
+// the modem can be rid of is followed by one more try.
 func (l *Line) Submit(ctx context.Context, sub Submission) Result {
-	leave, err := l.session.take(ctx)
-	if err != nil {
+	patient, cancel := context.WithTimeout(ctx, turnPatience)
+	defer cancel()
+	leave, err := l.session.take(patient)
+	switch {
+	case ctx.Err() != nil && err != nil:
 		return unsent(Temporary, "canceled")
+	case err != nil: // it hangs over something else
+		l.close(errSuspect)
+		return unsent(Temporary, "closed")
 	}
 	defer leave()
 	select {

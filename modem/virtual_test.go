@@ -393,3 +393,20 @@ func TestIMSIOfASIMThatWasAway(t *testing.T) {
 		}
 	})
 }
+
+// A message does not wait for a modem that hangs over a look of its own: it is
+// given back in time for another to take it.
+func TestMessageIsGivenBackByAModemThatHangs(t *testing.T) {
+	inVirtualTime(t, modems(1), func(t *testing.T, b *bench, _ *memory) {
+		line := b.line("modem0")
+		b.fault(0, sim.Fault{On: sim.OnCommand, Match: regexp.MustCompile(`^AT\+CREG\?`), Do: sim.Slow, After: 9500 * time.Millisecond, Count: 1})
+		time.Sleep(31 * time.Second) // virtual; it is being looked after now
+		began := time.Now()
+		if r := send(line); !r.GivenBack() || time.Since(began) > 6*time.Second {
+			t.Errorf("after %v: %+v", time.Since(began), r)
+		}
+		if r := send(b.line("modem0")); r.Class != modem.Accepted {
+			t.Errorf("the next: %+v", r)
+		}
+	})
+}

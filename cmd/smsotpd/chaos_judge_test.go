@@ -133,7 +133,7 @@ func spread(all []time.Duration) string {
 func (c *chaos) judgeWaits(first []time.Duration) {
 	// As long as one command to a modem that answers it bit by bit, and a
 	// little queue before the others.
-	const most = 60 * time.Second
+	const most = 30 * time.Second
 	slices.Sort(first)
 	if longest := first[len(first)-1]; longest > most {
 		c.t.Errorf("a message waited for %v though modems could send", longest)
