@@ -117,10 +117,7 @@ func LikelyModems(ports []USBPort) (modems [][]string, others []string) {
 			}
 			continue
 		}
-		rank := map[PortRole]int{RoleAT: 0, RoleAT2: 1, "": 2, RoleNMEA: 3, RoleAudio: 4, RoleDiag: 5}
-		slices.SortStableFunc(group, func(a, b USBPort) int {
-			return rank[known.Role(a.Interface, a.Protocol)] - rank[known.Role(b.Interface, b.Protocol)]
-		})
+		slices.SortStableFunc(group, func(a, b USBPort) int { return known.rank(a) - known.rank(b) })
 		var paths []string
 		for _, p := range group {
 			paths = append(paths, p.Path)

@@ -33,14 +33,6 @@ func newLine(s *session, w *worker) *Line {
 	return &Line{session: s, name: w.name(), id: s.identity(), worker: w, closed: make(chan struct{})}
 }
 
-// vendor is what the modem's maker means by errors of its own.
-func (l *Line) vendor(n int) (Class, bool) {
-	if class, ok := l.session.profile().CMS(n); ok {
-		return class, true
-	}
-	return "", false
-}
-
 // alias tells the SIM in this modem from all others where its IMSI is not
 // known.
 func (id identity) alias(modem string) string {
@@ -165,10 +157,11 @@ func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool
 	s.mu.Lock()
 	s.used = f.Ended
 	s.mu.Unlock()
-	r, sound = classify(l.vendor, info, err, f)
+	vendor := s.profile().CMS
+	r, sound = classify(vendor, info, err, f)
 	if r.Class == Ambiguous && s.wire.Err() == nil && r.Cause != "reboot" {
 		until := r.Ended.Add(l.worker.pool.cfg.Timeouts.Owed)
-		r = s.owing.settle(r, l.vendor, sub.Late, until, s.wire.Gone())
+		r = s.owing.settle(r, vendor, sub.Late, until, s.wire.Gone())
 	}
 	return r, sound
 }

@@ -173,21 +173,9 @@ func (p *Pool) portsOf(ports []USBPort, device, pattern string) []candidate {
 	return all
 }
 
-// rankOther is the rank of ports that are for something else than commands.
-const rankOther = 3
-
 // rank orders the ports of a device by their role.
 func (p *Pool) rank(port USBPort) int {
-	profile := MatchProfile(p.profiles, Make{USB: port.ID})
-	switch profile.Role(port.Interface, port.Protocol) {
-	case RoleAT:
-		return 0
-	case RoleAT2:
-		return 1
-	case "":
-		return 2
-	}
-	return rankOther
+	return min(MatchProfile(p.profiles, Make{USB: port.ID}).rank(port), rankOther)
 }
 
 // neighbors lists ports that have appeared since the modem was lost: beside

@@ -229,6 +229,17 @@ func (p Profile) Role(number, protocol int) PortRole {
 	return ""
 }
 
+// rankOther is the least rank of ports that are for something else than
+// commands.
+const rankOther = 3
+
+// rank orders the ports of a device by their role: those for commands first,
+// then those of which nothing is known.
+func (p Profile) rank(port USBPort) int {
+	order := [...]PortRole{RoleAT, RoleAT2, "", rankOther: RoleNMEA, RoleAudio, RoleDiag}
+	return slices.Index(order[:], p.Role(port.Interface, port.Protocol))
+}
+
 // ResetCommand starts the modem anew; its answer may never come.
 func (p Profile) ResetCommand() string { return cmp.Or(p.Reset, "AT+CFUN=1,1") }
 
