@@ -1,7 +1,6 @@
 package modem_test
 
 import (
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -22,21 +21,7 @@ func starts(t *testing.T, pc modem.PoolConfig, configs []sim.ModemConfig, test f
 		cfg := at0()
 		cfg.Logger = slog.New(slog.NewTextHandler(log, nil))
 		b := newBench(t, cfg)
-		ports := &memory{ports: make(map[string]*sim.Modem)}
-		pc.Opener, pc.Ports = ports, nil
-		pc.Timeouts = modem.Timeouts{Quiet: 300 * time.Millisecond}
-		for i, mc := range configs {
-			m, err := b.net.NewModem(mc)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := m.Plug(""); err != nil {
-				t.Fatal(err)
-			}
-			name := fmt.Sprintf("modem%d", i)
-			ports.put(name, m)
-			pc.Ports = append(pc.Ports, name)
-		}
+		b.inMemory(configs, &pc)
 		b.patience = 3 * time.Hour
 		b.run(pc)
 		defer b.stop()

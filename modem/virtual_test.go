@@ -51,26 +51,35 @@ func (o *memory) put(path string, m *sim.Modem) {
 	o.ports[path] = m
 }
 
+// inMemory makes the modems, gives them power and puts them where pc finds them.
+func (b *bench) inMemory(configs []sim.ModemConfig, pc *modem.PoolConfig) *memory {
+	b.t.Helper()
+	ports := &memory{ports: make(map[string]*sim.Modem)}
+	pc.Opener, pc.Ports = ports, nil
+	pc.Timeouts = modem.Timeouts{Quiet: 300 * time.Millisecond}
+	for i, mc := range configs {
+		m, err := b.net.NewModem(mc)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := m.Plug(""); err != nil {
+			b.t.Fatal(err)
+		}
+		name := fmt.Sprintf("modem%d", i)
+		ports.put(name, m)
+		pc.Ports = append(pc.Ports, name)
+	}
+	return ports
+}
+
 // inVirtualTime runs a pool with its default time-outs over modems in memory,
 // which have just been given power.
 func inVirtualTime(t *testing.T, configs []sim.ModemConfig, test func(*testing.T, *bench, *memory)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		ports := &memory{ports: make(map[string]*sim.Modem)}
-		pc := modem.PoolConfig{Opener: ports, Timeouts: modem.Timeouts{Quiet: 300 * time.Millisecond}}
 		b := newBench(t, at0())
-		for i, mc := range configs {
-			m, err := b.net.NewModem(mc)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := m.Plug(""); err != nil {
-				t.Fatal(err)
-			}
-			name := fmt.Sprintf("modem%d", i)
-			ports.put(name, m)
-			pc.Ports = append(pc.Ports, name)
-		}
+		var pc modem.PoolConfig
+		ports := b.inMemory(configs, &pc)
 		b.patience = time.Hour
 		b.run(pc)
 		defer b.stop()
