@@ -45,7 +45,10 @@ func classify(vendor vendorClass, info []string, err error, f wire.Flight) (r Re
 	}
 	reference, referred := submitReference(info)
 	switch {
-	case f.Committed && referred && (err == nil || f.Cause != wire.Answered):
+	case f.Committed && referred && f.Adrift && f.Cause == wire.Unfinished:
+		r.Class, r.NoMR = Accepted, true
+		return r, false
+	case f.Committed && referred && !f.Adrift && (err == nil || f.Cause != wire.Answered):
 		r.Class, r.MR = Accepted, reference
 		return r, err == nil && f.Cause == wire.Answered
 	case f.Cause != wire.Answered:

@@ -3,6 +3,7 @@ package modem
 import (
 	"encoding/hex"
 	"log/slog"
+	"math"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -210,9 +211,20 @@ func (s *session) onURC(u wire.URC) {
 	}
 }
 
+// claimWait is how long a report waits for the SIM that it is of. A modem may
+// stand still for minutes before it says; the report can be told by its
+// reference and recipient too, and what waits is lost with the process. A
+// message waits longer: its parts are joined by SIM.
+const claimWait = 500 * time.Millisecond
+
 // onDirect takes a report or message that the modem hands over at once.
 func (s *session) onDirect(report bool, u wire.URC) {
-	s.awaitSIM() // what the modem still holds from before may come while it is prepared
+	// What the modem still holds from before may come while it is prepared.
+	if report {
+		s.awaitSIM(claimWait - time.Since(u.Received))
+	} else {
+		s.awaitSIM(math.MaxInt64)
+	}
 	by := receipt{s.owner(), u.Received}
 	raw, err := decodeTPDU(u.Body, pduLength(u.Line))
 	if err == nil {

@@ -128,14 +128,17 @@ func (s *session) owner() identity {
 }
 
 // awaitSIM waits until it is known which SIM what the modem hands over belongs
-// to, or until the port is gone.
-func (s *session) awaitSIM() {
+// to, or until the port is gone, or for d.
+func (s *session) awaitSIM(d time.Duration) {
 	s.mu.Lock()
 	known := s.known
 	s.mu.Unlock()
+	limit := time.NewTimer(d)
+	defer limit.Stop()
 	select {
 	case <-known:
 	case <-s.wire.Gone():
+	case <-limit.C:
 	}
 }
 

@@ -342,11 +342,20 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
 	hold := queue.NewID()
 	matched := false
+	report := queue.Report{
+		IMSI: r.IMSI, Alias: r.Alias, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
+		Status: r.Status, Fate: queue.Fate(r.Outcome()),
+	}
+	if report.IMSI == "" {
+		if err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+			report.IMSI, err = d.o.Queue.Whose(tx, report)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
 	_, err := d.move(storage.WithPatience(ctx), func(tx storage.Tx) (out queue.Outcome, err error) {
-		out, matched, err = d.o.Queue.Reported(tx, queue.Report{
-			IMSI: r.IMSI, Alias: r.Alias, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
-			Status: r.Status, Fate: queue.Fate(r.Outcome()),
-		}, hold)
+		out, matched, err = d.o.Queue.Reported(tx, report, hold)
 		return out, err
 	})
 	if err == nil && !matched {

@@ -115,6 +115,43 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 	return out, err == nil, err
 }
 
+// Whose finds out which SIM a report is of where the modem doesn't tell: the
+// only one that has sent a message with its reference to its recipient; "" if
+// there is none, or more. It looks at all SIMs of the days that are counted: it
+// is for a View.
+func (q *Queue) Whose(tx storage.Tx, r Report) (imsi string, err error) {
+	const page = 50
+	recipient, seen := q.recipient(r.Recipient), map[string]bool{}
+	for from := []byte(nil); ; {
+		rows, err := q.counts.Scan(tx, from, nil, page)
+		if err != nil {
+			return "", err
+		}
+		for _, row := range rows {
+			from = append(row.Key, 0)
+			_, sim, _ := strings.Cut(string(row.Key), "/")
+			if seen[sim] {
+				continue
+			}
+			seen[sim] = true
+			known, _, err := q.siblings.Find(tx, q.siblingsKey(sim, recipient))
+			if err != nil {
+				return "", err
+			}
+			if !slices.ContainsFunc(known.Sent, func(s sentAttempt) bool { return s.MR == int(r.MR) }) {
+				continue
+			}
+			if imsi != "" {
+				return "", nil
+			}
+			imsi = sim
+		}
+		if len(rows) < page {
+			return imsi, nil
+		}
+	}
+}
+
 // about finds the attempt that a report is about among the siblings under the
 // key; i is -1 if there is none.
 func (q *Queue) about(tx storage.Tx, key []byte, r heldReport) (known siblings, i int, err error) {

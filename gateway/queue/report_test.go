@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"smsotpd/storage"
 )
 
 // taken is a message of ten minutes that modem a has sent with the reference.
@@ -69,6 +71,52 @@ func TestReportsAreToldApart(t *testing.T) {
 				t.Errorf("delivered: %v", delivered)
 			}
 		})
+	}
+}
+
+// TestReportOfAnUnknownSIM: a modem that has not said which SIM is in it hands
+// over a report. Reference and recipient tell whose it is, if only one is.
+func TestReportOfAnUnknownSIM(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		sent []string // by modem: what each sent
+		to   string
+		mr   byte
+		want string
+	}{
+		{"one", []string{alice + " 7", bob + " 7"}, alice, 7, "imsi-0"},
+		{"without a country code", []string{bob + " 7", alice + " 7"}, "0612345678", 7, "imsi-1"},
+		{"another reference", []string{alice + " 7"}, alice, 8, ""},
+		{"two", []string{alice + " 7", alice + " 7"}, alice, 7, ""},
+		{"the other of two", []string{alice + " 7", alice + " 8"}, alice, 8, "imsi-1"},
+	} {
+		for _, later := range []time.Duration{0, 24 * time.Hour} {
+			t.Run(fmt.Sprint(c.name, " ", later), func(t *testing.T) {
+				o := newOffice(t)
+				for i := range 70 { // more than one page
+					id := o.enqueue(t, bob, 10*time.Minute)
+					o.send(t, id, fmt.Sprint("other", i), accepted(9))
+				}
+				for i, sent := range c.sent {
+					var to string
+					var mr byte
+					if _, err := fmt.Sscan(sent, &to, &mr); err != nil {
+						t.Fatal(err)
+					}
+					id := o.enqueue(t, to, 10*time.Minute)
+					o.send(t, id, fmt.Sprint(i), accepted(mr))
+				}
+				o.pass(later)
+				var got string
+				must(t, o.store.View(t.Context(), func(tx storage.Tx) (err error) {
+					got, err = o.Whose(tx, Report{MR: c.mr, Recipient: c.to})
+					return err
+				}))
+				if got != c.want {
+					t.Errorf("%q, want %q", got, c.want)
+				}
+			})
+		}
 	}
 }
 

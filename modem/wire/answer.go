@@ -105,15 +105,15 @@ func (w *Wire) answer(line []byte) {
 	if c.phase == idle { // the unsolicited reading ended the command
 		return
 	}
-	if c.shape != oneLine {
+	if c.shape != oneLine && !c.twoStep {
 		w.info(line)
 	}
 	switch {
 	case c.shape == messages:
 		w.expectOwn(line)
-	case c.earlyOK:
-		w.finish(Answered, []byte("OK"))
-	case c.query && c.phase == answering, c.twoStep && c.phase == committed:
+	case c.twoStep:
+		w.referred(line)
+	case c.query && c.phase == answering:
 		w.patience.set(quietFinal)
 	}
 }

@@ -44,6 +44,8 @@ type command struct {
 	payload  echo
 	until    time.Time // when the final result of a payload is overdue
 	earlyOK  bool      // OK came before +CMGS
+	referred string    // the newest +CMGS
+	refAt    time.Time // when it came
 	lateOK   time.Time // when a late +CMGS came whose OK is still to come
 }
 
@@ -179,7 +181,7 @@ func (w *Wire) writePayload(b []byte) error {
 	if w.cmd.phase == writing {
 		w.cmd.phase = committed
 		if w.cmd.answers > 0 || w.cmd.earlyOK { // the modem was quicker than this goroutine
-			w.patience.set(quietFinal)
+			w.patience.set(w.untilFinal())
 		}
 	}
 	return nil
@@ -250,6 +252,7 @@ func (w *Wire) settle(cause Cause) {
 		w.unechoed++
 	}
 	w.owed = w.owed || cause == Timeout && w.cmd.phase == committed
+	w.settleReference(cause)
 	w.cmd.phase = idle
 	w.patience.stop()
 }

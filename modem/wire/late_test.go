@@ -50,3 +50,23 @@ func TestLateAnswerIsHandedOver(t *testing.T) {
 		})
 	}
 }
+
+// TestRearmAwaitsAReference: behind an answer that nobody asked for, as who opens
+// the port of a modem at work hears it, a reference may come.
+func TestRearmAwaitsAReference(t *testing.T) {
+	for says, want := range map[string]time.Duration{
+		"\r\n+CMS ERROR: 500\r\n": referenceLag,
+		"\r\nOK\r\n":              referenceLag,
+		"\r\n+CREG: 1\r\n":        300 * time.Millisecond,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Options{})
+			r.say(says, 0)
+			synctest.Wait()
+			begin := time.Now()
+			if !r.wire.Rearm(300*time.Millisecond, 3*time.Second) || time.Since(begin) != want {
+				t.Errorf("%q: armed after %v, want %v", says, time.Since(begin), want)
+			}
+		})
+	}
+}

@@ -136,8 +136,10 @@ func (w *Wire) final(final []byte) {
 	c := &w.cmd
 	switch ok := string(final) == "OK"; {
 	case bytes.HasPrefix(final, []byte("+CMS")) && (c.phase == idle || w.owed && c.phase == answering && !c.ofMessages()):
+		w.adrift = true
 		w.late(final)
 	case c.phase == idle:
+		w.adrift = true
 		w.strayed()
 		w.sign(Stray)
 	case c.phase == aborting:
@@ -145,7 +147,7 @@ func (w *Wire) final(final []byte) {
 	case ok && !c.lateOK.IsZero() && time.Since(c.lateOK) < quietFinal:
 		c.lateOK = time.Time{}
 	case ok && c.earlyOK:
-	case ok && (c.phase == writing || c.phase == committed) && c.answers == 0:
+	case ok && (c.phase == writing || c.phase == committed) && w.comesEarly():
 		c.earlyOK = true // some modems say OK before the reference
 		w.patience.set(quietFinal)
 	default:

@@ -212,6 +212,66 @@ func TestReferenceBehindError(t *testing.T) {
 	})
 }
 
+// TestReferenceOfAnother: a reference that comes in the air of the next payload
+// is not that one's, as far as what is heard can tell.
+func TestReferenceOfAnother(t *testing.T) {
+	type says struct {
+		text  string
+		after time.Duration
+	}
+	for _, c := range []struct {
+		name   string
+		says   []says
+		info   []string
+		err    error
+		cause  Cause
+		adrift bool
+		took   time.Duration
+		late   []string
+	}{
+		{"before its own", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"+CMGS: 7\r\n\r\nOK\r\n", 3 * time.Second}},
+			[]string{"+CMGS: 7"}, nil, Answered, false, 3100 * time.Millisecond, []string{"+CMGS: 6"}},
+		{"none", []says{{"+CMGS: 7\r\n\r\nOK\r\n", 300 * time.Millisecond}},
+			[]string{"+CMGS: 7"}, nil, Answered, false, 300 * time.Millisecond, nil},
+		{"before an early OK", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"OK\r\n", time.Second}, {"+CMGS: 7\r\n", 800 * time.Millisecond}},
+			[]string{"+CMGS: 7"}, nil, Answered, false, 2900 * time.Millisecond, []string{"+CMGS: 6"}},
+		{"behind an early OK", []says{{"OK\r\n", 100 * time.Millisecond}, {"+CMGS: 6\r\n", 500 * time.Millisecond}, {"+CMGS: 7\r\n", 500 * time.Millisecond}},
+			[]string{"+CMGS: 7"}, nil, Answered, false, 2100 * time.Millisecond, []string{"+CMGS: 6"}},
+		{"before a refusal", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"+CMS ERROR: 38\r\n", 3 * time.Second}},
+			nil, at.CMSError("38"), Answered, false, 3100 * time.Millisecond, nil},
+		{"and nothing", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}},
+			[]string{"+CMGS: 6"}, nil, Unfinished, true, adriftFinal + 100*time.Millisecond, nil},
+		{"and a restart", []says{{"+CMGS: 6\r\nRDY\r\n", 100 * time.Millisecond}},
+			nil, at.ErrError, Restart, true, 100 * time.Millisecond, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Options{})
+				r.play(0, turn{"AT+CMGS=18\r", "\r\n> "}, turn{"\x1a", "+CMS ERROR: 500\r\n"},
+					turn{"AT+CMGS=18\r", "\r\n> "}, turn{"\x1a", ""})
+				if _, err := r.engine.SMSCommand("+CMGS=18", pdu); !errors.Is(err, at.CMSError("500")) {
+					t.Errorf("got %v", err)
+				}
+				wait := time.Duration(0)
+				for _, s := range c.says {
+					wait += s.after
+					time.AfterFunc(wait, func() { r.say(s.text, 0) })
+				}
+				begin := time.Now()
+				info, err := r.engine.SMSCommand("+CMGS=18", pdu)
+				f := r.wire.Flight()
+				if !errors.Is(err, c.err) || c.info != nil && !slices.Equal(info, c.info) || time.Since(begin) != c.took || f.Cause != c.cause || f.Adrift != c.adrift {
+					t.Errorf("got %q, %v after %v, %+v", info, err, time.Since(begin), f)
+				}
+				synctest.Wait()
+				if !slices.Equal(r.late, c.late) {
+					t.Errorf("late: %q", r.late)
+				}
+			})
+		})
+	}
+}
+
 // TestLineOnItsWayOutlivesRearm: a message that is being said while the wire is
 // made ready again is not lost.
 func TestLineOnItsWayOutlivesRearm(t *testing.T) {

@@ -14,6 +14,8 @@
 //     answer and the others are unsolicited; which it is, the final result tells.
 //   - One prompt passes per two-step command, only before its payload.
 //   - A final result passes only while a command is running.
+//   - A +CMGS that may be that of an earlier payload passes before the payload's
+//     own, or is told to be in doubt (Flight.Adrift).
 //   - Memory is bounded, whatever the modem sends.
 //   - A time-out ends the engine's stream (EOF): a late answer finds nobody.
 package wire
@@ -89,6 +91,8 @@ type Flight struct {
 	Committed bool
 	// Prompts that came after the one that was answered.
 	ExtraPrompts int
+	// Adrift: its +CMGS may be that of an earlier payload.
+	Adrift bool
 	// Began is when the first byte was written, CommittedAt when Ctrl-Z was,
 	// Ended when the command was over; zero where it never came to that.
 	Began, CommittedAt, Ended time.Time
@@ -169,6 +173,7 @@ type Wire struct {
 	// unechoed counts the commands in a row that were answered and not echoed.
 	unechoed int
 	owed     bool      // a payload's command timed out: its answer may still come
+	adrift   bool      // the reference of an earlier payload may be on its way
 	strayAt  time.Time // when something last came that nobody waited for
 	heardAt  time.Time // when the newest octet behind the last line came
 
@@ -250,8 +255,8 @@ func (w *Wire) End() {
 	w.end(Aborted)
 }
 
-// Rearm drops what comes until nothing unasked has come for quiet, or most is
-// over, and makes the Wire ready for a new engine. The engine before must be
+// Rearm drops what comes until nothing unasked has come for quiet (for a second
+// behind an answer that a reference may follow), or most is over, and makes the Wire ready for a new engine. The engine before must be
 // closed. Unsolicited lines are handed on meanwhile. It reports whether the
 // port is still there.
 func (w *Wire) Rearm(quiet, most time.Duration) bool {
@@ -265,7 +270,11 @@ func (w *Wire) Rearm(quiet, most time.Duration) bool {
 		if len(w.partial) > 0 && !w.heardAt.IsZero() {
 			since = min(since, time.Since(w.heardAt)) // a line is on its way
 		}
-		left := min(quiet-since, most-time.Since(begin))
+		left := quiet - since
+		if w.adrift && !w.strayAt.IsZero() {
+			left = max(left, referenceLag-time.Since(w.strayAt))
+		}
+		left = min(left, most-time.Since(begin))
 		if left <= 0 || w.goneErr != nil {
 			w.partial, w.skipping = w.partial[:0], false
 			w.out, w.cmd = w.out[:0], command{}

@@ -1,0 +1,72 @@
+package wire
+
+import "time"
+
+// Some modems answer a payload by OK, or by an error that proves nothing, and
+// give its reference a second or more after that. Who sends the next message
+// meanwhile, or has just opened the port, reads it in the air of another
+// payload. It has no final result behind it, and the payload's own reference
+// comes later. So after any sign that such a one may be on its way (adrift: a
+// payload without reference, an answer that nobody asked for, none to a
+// command) a reference counts when its final result comes along with it, or
+// when nothing follows.
+
+const (
+	// together is how soon behind a reference the OK comes that belongs to it.
+	together = 200 * time.Millisecond
+	// referenceLag is how long a reference mostly lags behind OK or an error.
+	referenceLag = time.Second
+	// adriftFinal is how long the final result behind a reference is waited for
+	// that may be an earlier payload's: most messages are in the air for less.
+	adriftFinal = 20 * time.Second
+)
+
+// referred takes +CMGS. A second one says that the first was not this
+// payload's.
+func (w *Wire) referred(line []byte) {
+	c := &w.cmd
+	if c.referred != "" {
+		w.late([]byte(c.referred))
+	}
+	c.referred, c.refAt = string(line), time.Now()
+	switch {
+	case c.earlyOK && !w.adrift:
+		w.finish(Answered, []byte("OK"))
+	case c.phase == committed:
+		w.patience.set(w.untilFinal())
+	}
+}
+
+// untilFinal is how long what comes behind a reference, or OK, is waited for.
+func (w *Wire) untilFinal() time.Duration {
+	if w.adrift && !w.cmd.earlyOK {
+		return min(adriftFinal, max(quietFinal, time.Until(w.cmd.until)))
+	}
+	return quietFinal
+}
+
+// comesEarly tells whether an OK is one whose reference is still to come.
+func (w *Wire) comesEarly() bool {
+	c := &w.cmd
+	return c.answers == 0 || w.adrift && time.Since(c.refAt) > together
+}
+
+// settleReference hands on the reference of the command that ends, and notes
+// how sure it is and whether one is still to come.
+func (w *Wire) settleReference(cause Cause) {
+	c := &w.cmd
+	if c.referred != "" {
+		w.info([]byte(c.referred))
+	}
+	switch {
+	case c.phase != writing && c.phase != committed:
+		w.adrift = w.adrift || cause == Timeout // it may be at work for somebody else
+	case c.referred == "":
+		w.adrift = true
+	case cause == Answered:
+		w.adrift = false
+	default:
+		w.flight.Adrift = w.adrift
+		w.adrift = w.adrift && cause != Unfinished // it was waited for
+	}
+}
