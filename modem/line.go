@@ -111,6 +111,10 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		l.close(errSuspect)
 		return unsent(Temporary, "closed")
 	}
+	if why := l.session.knock(ctx); why != nil {
+		l.close(why)
+		return unsent(Temporary, "closed")
+	}
 	l.worker.setState(Sending, "")
 	r, sound := l.submit(ctx, sub)
 	if sound && l.mend(ctx, &sub, r) {

@@ -231,6 +231,33 @@ func (s *session) inPDUMode(ctx context.Context) (bool, error) {
 	return !told || mode == "0", nil
 }
 
+// knockAfter is how long ago a modem may have answered last and still be given
+// a message unasked.
+const knockAfter = 10 * time.Second
+
+// knock asks a modem that has not been heard for a while for its mode before it
+// is given a message: it may hang, or have started anew without a word and be in
+// text mode. The caller has the turn; an error says that the modem must be
+// looked after first.
+func (s *session) knock(ctx context.Context) error {
+	if f := s.wire.Flight(); ctx.Err() != nil || f.Cause == wire.Answered && time.Since(f.Ended) < knockAfter {
+		return nil
+	}
+	query := "+CMGF?"
+	if s.modeless {
+		query = ""
+	}
+	info, err := s.command(ctx, query, limitQuick)
+	if err != nil && !answered(err) {
+		return errSuspect
+	}
+	if mode, told := answer(info, "+CMGF"); told && mode != "0" {
+		s.onSign(wire.TextMode)
+		return errSuspect
+	}
+	return nil
+}
+
 // backInPDUMode tells whether the modem had left PDU mode and is in it again.
 // All else is to be set up anew too, as soon as the caller gives the turn back.
 func (s *session) backInPDUMode(ctx context.Context) bool {

@@ -37,6 +37,9 @@ type PoolConfig struct {
 	Profiles []Profile
 	// PINs remembers over a restart which PINs were tried; nil: nothing does.
 	PINs PINMemory
+	// SIMs remembers over a restart which SIM is in which modem; nil: nothing
+	// does.
+	SIMs SIMMemory
 	// OnReport and OnInbound are given delivery reports and messages: those
 	// of one modem in order and one at a time, those of different modems at
 	// the same time. They may block, and return nil when what they were given

@@ -37,6 +37,8 @@ type recognition struct {
 	simFrom    string
 	// simTwice is another modem whose SIM has the same IMSI now.
 	simTwice string
+	// twins: several modems have its IMEI.
+	twins bool
 }
 
 // registry remembers, for the Pool's life, which modem has which name and SIM.
@@ -181,7 +183,7 @@ func (r *registry) likeliest(w *worker, s sighting) *binding {
 
 // bind makes b the modem of w and notes what is new of it.
 func (r *registry) bind(w *worker, b *binding, s sighting) recognition {
-	f := recognition{name: b.name}
+	f := recognition{name: b.name, twins: r.known(b.imei) > 1}
 	for _, other := range r.bound {
 		if other == b {
 			continue

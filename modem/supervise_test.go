@@ -157,6 +157,7 @@ type supervised struct {
 	*bench
 	bay    *bay
 	events occasions
+	sims   modem.SIMMemory
 }
 
 func supervise(t *testing.T, test func(*testing.T, *supervised)) {
@@ -176,7 +177,7 @@ func supervise(t *testing.T, test func(*testing.T, *supervised)) {
 
 func (s *supervised) begin(ports ...string) {
 	s.run(modem.PoolConfig{
-		Opener: s.bay, USB: s.bay, Ports: ports,
+		Opener: s.bay, USB: s.bay, Ports: ports, SIMs: s.sims,
 		Timeouts: modem.Timeouts{Quiet: 300 * time.Millisecond},
 	})
 }
@@ -424,6 +425,65 @@ func TestSIMChanged(t *testing.T) {
 		s.bay.put("/dev/ttyUSB0", dial(s.modem(sim.ModemConfig{IMSI: "001010000000001"}), 0), quectel)
 		s.within(10*time.Second, "moved SIM", func() bool { return s.events.count(modem.EventSIMMoved) == 1 })
 	})
+}
+
+// simMemory is a SIMMemory that outlives pools.
+type simMemory struct {
+	mu   sync.Mutex
+	sims map[string]string
+}
+
+func (m *simMemory) Seen(imei, imsi string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before, known := m.sims[imei]
+	m.sims[imei] = imsi
+	return known && before != imsi, nil
+}
+
+func (m *simMemory) Forget(imei string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sims, imei)
+	return nil
+}
+
+// TestSIMChangedMeanwhile: a SIM that was exchanged while the daemon was down is
+// told of too, once; two modems with one IMEI are no exchange.
+func TestSIMChangedMeanwhile(t *testing.T) {
+	memory := &simMemory{sims: map[string]string{}}
+	const imei = "490154203237518"
+	for i, c := range []struct {
+		imsi []string // of modems with the IMEI
+		told int
+	}{
+		{[]string{"001010000000001"}, 0},
+		{[]string{"001010000000001"}, 0},
+		{[]string{"001010000000002"}, 1},
+		{[]string{"001010000000002"}, 0},
+		{[]string{"001010000000002", "001010000000003"}, 0},
+		{[]string{"001010000000003", "001010000000002"}, 0},
+	} {
+		supervise(t, func(t *testing.T, s *supervised) {
+			s.sims = memory
+			var ports []string
+			for n, imsi := range c.imsi {
+				port := fmt.Sprint("/dev/ttyUSB", n)
+				s.bay.put(port, dial(s.modem(sim.ModemConfig{IMEI: imei, IMSI: imsi}), 0), modem.USBPort{})
+				ports = append(ports, port)
+			}
+			s.begin(ports...)
+			for n := range c.imsi {
+				s.line(fmt.Sprint("ttyUSB", n))
+			}
+			if n := s.events.count(modem.EventSIMChanged); n != c.told {
+				t.Errorf("start %d: %v", i, s.events.kinds(""))
+			}
+			if strings.Contains(s.status("ttyUSB0").Notice, "another SIM") != (c.told > 0) {
+				t.Errorf("start %d: %+v", i, s.status("ttyUSB0"))
+			}
+		})
+	}
 }
 
 // dead is a modem that answers until the test kills it, and never again.

@@ -91,6 +91,42 @@ func send(line *modem.Line) modem.Result {
 	return line.Submit(context.Background(), modem.Submission{To: number, Text: text, Report: true})
 }
 
+// TestKnock: what became of a modem while nobody talked to it shows before it is
+// given a message: one in text mode gets none as text, and one that hangs gives
+// its message back at once.
+func TestKnock(t *testing.T) {
+	for name, do := range map[string]sim.Action{"text mode": sim.TextModeOn, "hang": sim.Hang} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{Profile: sim.Generic()}}, func(t *testing.T, b *bench, _ *memory) {
+				m := b.net.Modems()[0]
+				line := b.line("modem0")
+				time.Sleep(12 * time.Second) // nobody looks after it so soon
+				f := sim.Fault{On: sim.OnCommand, Do: do, Count: 1}
+				if do == sim.TextModeOn {
+					f = sim.Fault{On: sim.OnTime, Do: do, Count: 1, After: time.Millisecond}
+				}
+				if err := m.AddFault(f); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Second)
+				begin := time.Now()
+				if r := send(line); !r.GivenBack() || time.Since(begin) > 4*time.Second {
+					t.Errorf("%+v after %v", r, time.Since(begin))
+				}
+				<-line.Closed()
+				m.ClearFaults()
+				if do == sim.Hang {
+					if err := m.Reboot(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.accepts("modem0")
+				b.unviolated()
+			})
+		})
+	}
+}
+
 func TestBootsOfAllProfiles(t *testing.T) {
 	for _, p := range []sim.Profile{sim.Generic(), sim.SIM800(), sim.Quectel(), sim.Huawei()} {
 		t.Run(p.Name, func(t *testing.T) {

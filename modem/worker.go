@@ -43,6 +43,8 @@ type worker struct {
 	othersAt time.Time // when it was last looked who else has the port open
 	// What the operator should know of the SIM and of the port.
 	simNotice, portNotice string
+	// remembered is the modem and SIM that SIMMemory was told of.
+	remembered string
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -234,6 +236,7 @@ func (w *worker) claim(id identity, c candidate, complete bool) error {
 		return nil
 	}
 	w.log = w.pool.cfg.Logger.With("modem", found.name)
+	w.remember(id, &found)
 	w.tell(found, c)
 	return nil
 }

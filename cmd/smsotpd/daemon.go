@@ -85,7 +85,8 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 	}
 	fleet.Pool, err = modem.NewPool(modem.PoolConfig{
 		Ports: d.config.Modems, Opener: opener, Logger: d.log, Profiles: d.config.profiles(),
-		PINFile: d.config.PINFile, PINs: newPINMemory(d.state), Cards: d.config.cards(), Trace: d.trace(),
+		PINFile: d.config.PINFile, PINs: newPINMemory(d.state), SIMs: newSIMMemory(d.state),
+		Cards: d.config.cards(), Trace: d.trace(),
 		OnReport: d.reported(gw), OnInbound: d.received(gw), OnEvent: gw.Happened,
 	})
 	if err != nil {

@@ -81,6 +81,57 @@ func TestPINMemory(t *testing.T) {
 	})
 }
 
+// Which SIM was in which modem is known over restarts, and neither can be found
+// in the database.
+func TestSIMMemory(t *testing.T) {
+	dir := t.TempDir()
+	config := Config{StateDir: filepath.Join(dir, "state"), KeyFile: filepath.Join(dir, "master.key")}
+	if err := keyring.Init(config.KeyFile); err != nil {
+		t.Fatal(err)
+	}
+	const one, other, left, right = "490154203237518", "490154203237526", "208010000000001", "208010000000002"
+	for _, run := range [][]struct {
+		imei, imsi string // no IMSI: forget the IMEI
+		another    bool
+	}{
+		{{one, left, false}, {one, left, false}, {other, right, false}},
+		{{one, left, false}, {other, left, true}, {other, left, false}},
+		{{other, right, true}, {one, left, false}, {one, "", false}},
+		{{one, right, false}},
+	} {
+		s, err := openState(t.Context(), config, bolt.Options{Daemon: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := newSIMMemory(s)
+		for _, seen := range run {
+			if seen.imsi == "" {
+				err = m.Forget(seen.imei)
+			} else {
+				var another bool
+				if another, err = m.Seen(seen.imei, seen.imsi); another != seen.another {
+					t.Errorf("%+v: another: %v", seen, another)
+				}
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.store.Close(); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := os.ReadFile(filepath.Join(config.StateDir, databaseName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{one, other, left, right} {
+			if bytes.Contains(raw, []byte(id)) {
+				t.Errorf("%s is in the database", id)
+			}
+		}
+	}
+}
+
 // Traces go to a file of each modem that is wanted, for its owner alone, and
 // not without end.
 func TestTraces(t *testing.T) {

@@ -25,8 +25,9 @@ type pinMemory struct {
 
 var _ modem.PINMemory = (*pinMemory)(nil)
 
-// pinPatience is how long the database may take; a PIN is not entered before.
-const pinPatience = 10 * time.Second
+// memoryPatience is how long the database may take for what the driver is to
+// remember. A PIN is not entered before.
+const memoryPatience = 10 * time.Second
 
 func newPINMemory(s *state) *pinMemory {
 	return &pinMemory{store: s.store, keys: s.keys, table: storage.NewTable[pinTried]("pintried", 1)}
@@ -39,7 +40,7 @@ func (m *pinMemory) key(attempt string) []byte {
 
 // Tried implements modem.PINMemory.
 func (m *pinMemory) Tried(attempt string) (tried bool, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), pinPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), memoryPatience)
 	defer cancel()
 	key := m.key(attempt)
 	err = m.store.View(ctx, func(tx storage.Tx) error {
@@ -53,7 +54,7 @@ func (m *pinMemory) Tried(attempt string) (tried bool, err error) {
 // Try implements modem.PINMemory.
 func (m *pinMemory) Try(attempt string) error {
 	key := m.key(attempt)
-	return m.update(func(tx storage.Tx) error {
+	return remember(m.store, func(tx storage.Tx) error {
 		return m.table.Put(tx, key, pinTried{At: tx.Now().Unix()})
 	})
 }
@@ -61,11 +62,12 @@ func (m *pinMemory) Try(attempt string) error {
 // Forget implements modem.PINMemory.
 func (m *pinMemory) Forget(attempt string) error {
 	key := m.key(attempt)
-	return m.update(func(tx storage.Tx) error { return m.table.Delete(tx, key) })
+	return remember(m.store, func(tx storage.Tx) error { return m.table.Delete(tx, key) })
 }
 
-func (m *pinMemory) update(fn func(storage.Tx) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), pinPatience)
+// remember runs fn in a transaction of the driver's memories.
+func remember(store storage.Store, fn func(storage.Tx) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), memoryPatience)
 	defer cancel()
-	return m.store.Update(storage.WithReserve(ctx), fn)
+	return store.Update(storage.WithReserve(ctx), fn)
 }
