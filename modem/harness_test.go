@@ -50,6 +50,7 @@ type bench struct {
 	events  []modem.Event
 	lines   map[string]*modem.Line // the newest by name
 	keep    func() error           // what the handlers say, nil: that they kept it
+	held    func()                 // may hold the handlers up; nil: nothing does
 	fresh   chan struct{}
 
 	patience time.Duration
@@ -109,6 +110,9 @@ func (b *bench) run(pc modem.PoolConfig) {
 		pc.Timeouts = quick()
 	}
 	pc.OnReport = func(r modem.Report) error {
+		if b.held != nil {
+			b.held()
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.keep != nil {
@@ -121,6 +125,9 @@ func (b *bench) run(pc modem.PoolConfig) {
 		return nil
 	}
 	pc.OnInbound = func(i modem.Inbound) error {
+		if b.held != nil {
+			b.held()
+		}
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.keep != nil {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"smsotpd/modem"
@@ -365,6 +367,44 @@ func TestNoRoomToSend(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestMemorySelectedInSilence: a modem that loses its settings without a word has
+// another memory selected than it was told. Nothing is deleted from that one.
+func TestMemorySelectedInSilence(t *testing.T) {
+	p := sim.Generic()
+	p.CNMI[3] = "0,2" // reports are stored, in a memory of their own
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, sim.NetworkConfig{Air: sim.Fixed(3 * time.Second), Report: sim.Fixed(0)})
+		var pc modem.PoolConfig
+		b.inMemory([]sim.ModemConfig{{Profile: p}}, &pc)
+		b.patience = time.Hour
+		read, release := make(chan struct{}), make(chan struct{})
+		b.held = sync.OnceFunc(func() {
+			close(read)
+			<-release
+		})
+		calls := 0
+		b.keep = func() error {
+			if calls++; calls == 1 { // of the message, which is before the report
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+		b.run(pc)
+		defer b.stop()
+		line := b.line("modem0")
+		time.Sleep(20 * time.Second) // its memories have been looked through
+		time.AfterFunc(time.Second, func() { b.net.Modems()[0].Receive("+33698765432", "a message") })
+		send(line)
+		<-read
+		time.Sleep(time.Second) // so is the report, from the other memory
+		b.fault(0, sim.Fault{On: sim.OnAccepted, Do: sim.Forget, Count: 1})
+		time.AfterFunc(time.Second, func() { close(release) })
+		send(line)
+		b.within(15*time.Minute, "message", func() bool { _, n := b.counts(); return n == 1 })
+		b.within(15*time.Minute, "reports", func() bool { n, _ := b.counts(); return n == 2 })
+	})
 }
 
 // TestFloodOfAnnouncements: announcements of what isn't there cost a bounded

@@ -148,6 +148,7 @@ func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool
 	}
 	s.wire.Permit()
 	s.owing.begin()
+	s.memories.sureAt = time.Time{}
 	aborted := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		s.wire.Abort()

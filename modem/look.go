@@ -78,7 +78,7 @@ func (s *session) askUsage(ctx context.Context, l *look) error {
 	full := ""
 	for i, u := range memoryUsage(told) {
 		if i == 0 {
-			m.selected = u.name
+			m.selected, m.sureAt = u.name, time.Now()
 		}
 		if u.total > 0 {
 			l.known[u.name] = u.usage

@@ -16,10 +16,11 @@ var errStoreFull = errors.New("modem: its memory for messages is full")
 // memories are those that the modem has; they belong to the holder of the
 // turn.
 type memories struct {
-	names     []string // that can be read from, in the order of looking
-	selected  string   // to be read from, "" if that is not known
-	rest      string   // the one to be selected between looks
-	receiving string   // where what comes is stored
+	names     []string  // that can be read from, in the order of looking
+	selected  string    // to be read from, "" if that is not known
+	sureAt    time.Time // when that was last certain; zero after a message
+	rest      string    // the one to be selected between looks
+	receiving string    // where what comes is stored
 }
 
 // storage learns which memories there are and selects the one in which what
@@ -72,7 +73,7 @@ func (p *preparation) arrange(ctx context.Context) error {
 	for _, set := range [...]string{m.rest, m.rest + `","` + m.receiving, m.rest + `","` + m.receiving + `","` + m.receiving} {
 		_, err := p.ask(ctx, `+CPMS="`+set+`"`, limitSIM)
 		if err == nil {
-			m.selected = m.rest
+			m.selected, m.sureAt = m.rest, time.Now()
 			return nil
 		}
 		if !answered(err) {
@@ -142,14 +143,39 @@ func (s *session) restMemory(ctx context.Context) (bool, error) {
 	return true, err
 }
 
-// selectMemory makes the memory the one to be read from. ready: it is, and no
-// command was needed for that.
+// selectMemory makes the memory the one to be read and deleted from. ready: it
+// is.
 func (s *session) selectMemory(ctx context.Context, name string) (ready bool, err error) {
-	if name == "" || name == s.memories.selected {
+	switch m := &s.memories; {
+	case name == "":
 		return true, nil
+	case name != m.selected:
+		_, err = s.openMemory(ctx, name)
+		return false, err
+	case m.sureAt.IsZero() || time.Since(m.sureAt) >= knockAfter:
+		return true, s.confirmMemory(ctx)
 	}
-	_, err = s.openMemory(ctx, name)
-	return false, err
+	return true, nil
+}
+
+// confirmMemory selects the memory anew that is to be read from, where the modem
+// says that it no longer is: it has started anew without a word. A modem that
+// doesn't say is believed. What is deleted next would else be another message.
+func (s *session) confirmMemory(ctx context.Context) error {
+	m := &s.memories
+	info, err := s.ask(ctx, "+CPMS?", limitSIM)
+	if err != nil && !answered(err) {
+		return err
+	}
+	told, _ := answer(info, "+CPMS")
+	if now := memoryUsage(told); len(now) > 0 && now[0].name != m.selected {
+		s.chores.doubtRouting()
+		if _, err := s.ask(ctx, `+CPMS="`+m.selected+`"`, limitSIM); err != nil && !answered(err) {
+			return err
+		}
+	}
+	m.sureAt = time.Now()
+	return nil
 }
 
 // openMemory selects the memory and returns what it holds. Where the modem
@@ -157,7 +183,7 @@ func (s *session) selectMemory(ctx context.Context, name string) (ready bool, er
 func (s *session) openMemory(ctx context.Context, name string) (usage, error) {
 	info, err := s.ask(ctx, `+CPMS="`+name+`"`, limitSIM)
 	if err == nil {
-		s.memories.selected = name
+		s.memories.selected, s.memories.sureAt = name, time.Now()
 		told, _ := answer(info, "+CPMS")
 		return firstUsage(told), nil
 	}

@@ -71,6 +71,12 @@ func (h *host) Open(path string) (wire.Port, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.mu.Lock()
+	moved := h.modems[path] != m
+	h.mu.Unlock()
+	if moved { // meanwhile; no path leads to what is elsewhere
+		return nil, errors.Join(fs.ErrNotExist, port.Close())
+	}
 	s := &portSession{Port: port, bus: h.bus, host: h, modem: m, opened: time.Now()}
 	h.note("modem %d: open", m.Index())
 	h.mu.Lock()
@@ -205,6 +211,7 @@ func (b *bus) replug(m *sim.Modem) {
 		}
 	}
 	b.modems[path], b.marks[path] = m, b.mark
+	b.note("modem %d is at %s", m.Index(), path)
 	b.power(m, path)
 }
 
