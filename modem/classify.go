@@ -49,7 +49,7 @@ func classify(vendor vendorClass, info []string, err error, f wire.Flight) (r Re
 		r.Class, r.NoMR = Accepted, true
 		return r, false
 	case f.Committed && referred && !f.Adrift && (err == nil || f.Cause != wire.Answered):
-		r.Class, r.MR = Accepted, reference
+		r.Class, r.MR, r.NoMR = Accepted, byte(max(reference, 0)), reference < 0
 		return r, err == nil && f.Cause == wire.Answered
 	case f.Cause != wire.Answered:
 		r.Class, r.Cause = Ambiguous, causeWord(f.Cause)
@@ -137,18 +137,24 @@ func causeWord(c wire.Cause) string {
 }
 
 // submitReference finds TP-MR in +CMGS: <mr>[,<scts or ackpdu>], 27.005 3.5.1.
-func submitReference(info []string) (mr byte, ok bool) {
+// -1 is one in a form that is not known: the message was taken all the same.
+func submitReference(info []string) (mr int, ok bool) {
 	for _, line := range info {
 		rest, found := strings.CutPrefix(line, "+CMGS")
 		if !found {
 			continue
 		}
-		first, _, _ := strings.Cut(strings.TrimLeft(rest, " :"), ",")
-		if n, err := strconv.ParseUint(strings.TrimSpace(first), 10, 16); err == nil {
-			return byte(n), true
+		first, _, _ := strings.Cut(rest, ",")
+		first, base := strings.ToLower(strings.Trim(first, ` :="()`)), 10
+		if hex, ok := strings.CutPrefix(first, "0x"); ok {
+			first, base = hex, 16
 		}
+		if n, err := strconv.ParseInt(first, base, 32); err == nil && -128 <= n && n < 1<<16 {
+			return int(byte(n)), true
+		}
+		mr, ok = -1, true
 	}
-	return 0, false
+	return mr, ok
 }
 
 // errorNumbers are the number of a +CMS ERROR and that of a +CME ERROR; -1 where

@@ -15,6 +15,7 @@ func TestClassify(t *testing.T) {
 		return wire.Flight{Committed: true, Began: began, CommittedAt: began, Ended: began.Add(after)}
 	}
 	ended := func(f wire.Flight, c wire.Cause) wire.Flight { f.Cause = c; return f }
+	adrift := func(f wire.Flight) wire.Flight { f.Adrift = true; return f }
 	prompts := func(f wire.Flight) wire.Flight { f.ExtraPrompts = 1; return f }
 	unwritten := wire.Flight{Began: began, Ended: began}
 	for _, c := range []struct {
@@ -35,7 +36,15 @@ func TestClassify(t *testing.T) {
 		{"reference without final", []string{"+CMGS: 7"}, nil, ended(flight(0), wire.Unfinished), Accepted, "", 7, false},
 		{"reference and error", []string{"+CMGS: 7"}, at.CMSError("38"), flight(0), Temporary, "cms-38", 0, false},
 		{"OK alone", nil, nil, flight(0), Ambiguous, "no-reference", 0, false},
-		{"reference without number", []string{"+CMGS:"}, nil, flight(0), Ambiguous, "no-reference", 0, false},
+		{"reference without number", []string{"+CMGS:"}, nil, flight(0), Accepted, "", 0, true},
+		{"reference in quotes", []string{`+CMGS: "7"`}, nil, flight(0), Accepted, "", 7, true},
+		{"reference in parentheses", []string{"+CMGS: (7)"}, nil, flight(0), Accepted, "", 7, true},
+		{"reference in hex", []string{"+CMGS: 0x1F"}, nil, flight(0), Accepted, "", 31, true},
+		{"reference with zeros", []string{"+CMGS: 010"}, nil, flight(0), Accepted, "", 10, true},
+		{"reference of a signed octet", []string{"+CMGS: -56"}, nil, flight(0), Accepted, "", 200, true},
+		{"reference like a setting", []string{"+CMGS=7"}, nil, flight(0), Accepted, "", 7, true},
+		{"perhaps another's", []string{"+CMGS: 7"}, nil, adrift(ended(flight(0), wire.Unfinished)), Accepted, "", 0, false},
+		{"perhaps another's, then gone", []string{"+CMGS: 7"}, at.ErrClosed, adrift(ended(flight(0), wire.Gone)), Ambiguous, "eof", 0, false},
 		{"time-out", nil, at.ErrClosed, ended(flight(0), wire.Timeout), Ambiguous, "timeout", 0, false},
 		{"port gone", nil, at.ErrClosed, ended(flight(0), wire.Gone), Ambiguous, "eof", 0, false},
 		{"restart", nil, at.ErrError, ended(flight(0), wire.Restart), Ambiguous, "reboot", 0, false},

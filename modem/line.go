@@ -120,7 +120,7 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	if sound && l.mend(ctx, &sub, r) {
 		r, sound = l.submit(ctx, sub)
 	}
-	l.owes = r.Cause == "timeout"
+	l.owes = r.Cause == "timeout" || r.Cause == "no-reference" && r.Committed
 	switch {
 	case l.sick(r):
 		l.close(errSick)

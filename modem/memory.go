@@ -420,6 +420,9 @@ func (s *session) purge(ctx context.Context) error {
 	c.mu.Unlock()
 	defer c.schedule(true)
 	for time.Since(begin) < purgeFor {
+		if s.suspect.Load() {
+			return errSuspect
+		}
 		did, err := s.tidy(ctx, time.Now())
 		if err != nil {
 			return err

@@ -233,7 +233,7 @@ func (s *session) inPDUMode(ctx context.Context) (bool, error) {
 
 // knockAfter is how long ago a modem may have answered last and still be given
 // a message unasked.
-const knockAfter = 10 * time.Second
+const knockAfter = 2 * time.Second
 
 // knock asks a modem that has not been heard for a while for its mode before it
 // is given a message: it may hang, or have started anew without a word and be in
@@ -245,7 +245,7 @@ func (s *session) knock(ctx context.Context) error {
 	}
 	query := "+CMGF?"
 	if s.modeless {
-		query = ""
+		query = "+CMGF=0"
 	}
 	info, err := s.command(ctx, query, limitQuick)
 	if err != nil && !answered(err) {

@@ -90,6 +90,7 @@ func (p *preparation) run(ctx context.Context) error {
 		return err
 	}
 	p.suspect.Store(false) // all of it is set up from here on
+	p.inPDU = false
 	p.forgetSIM()
 	p.chores.reset()
 	p.grow()
@@ -231,7 +232,7 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		}
 		switch {
 		case mode == "0":
-			p.modeless = false
+			p.modeless, p.inPDU = false, true
 			return wait{}, nil
 		case told:
 			p.modeless = false
@@ -239,7 +240,7 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		case unread < unknownTries && !p.modeless:
 			return wait{state: Waiting, reason: "the modem does not say whether it has taken PDU mode"}, nil
 		}
-		p.modeless = true
+		p.modeless, p.inPDU = true, true
 		return wait{}, nil
 	})
 }

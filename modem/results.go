@@ -324,11 +324,13 @@ func (r Report) Explain() string {
 	return statusMeanings[i].words
 }
 
-// errorNumber reads the number of an error, or finds the words that a modem
-// gives although numbers were asked for. -1 if it is neither.
+// errorNumber reads the number of an error, behind which some modems put words,
+// or finds the words that a modem gives although numbers were asked for. -1 if
+// it is neither.
 func errorNumber(s string, texts func(string) int) int {
 	s = strings.TrimSpace(s)
-	if n, err := strconv.ParseUint(s, 10, 16); err == nil {
+	digits := s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]
+	if n, err := strconv.ParseUint(digits, 10, 16); err == nil {
 		return int(n)
 	}
 	return texts(plainWords(s))

@@ -49,6 +49,7 @@ type session struct {
 	routed     routing
 	memories   memories
 	modeless   bool   // the modem won't tell whether it is in PDU mode
+	inPDU      bool   // it was brought into PDU mode
 	centre     string // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
@@ -79,6 +80,9 @@ type session struct {
 	signalDBm int
 	used      time.Time // when the last message was over
 	textual   time.Time // when it last handed over as in text mode
+	// Stray answers since straysFrom.
+	straysFrom time.Time
+	straysIn   int
 }
 
 // identity is what a modem says of itself and its SIM.
@@ -173,9 +177,15 @@ func (s *session) close() {
 	}
 }
 
-// maxChatter is how many signs of having become ready a modem may give after
-// one start. One that gives more says it while alive, and nothing by it.
-const maxChatter = 8
+const (
+	// maxChatter is how many signs of having become ready a modem may give after
+	// one start. One that gives more says it while alive, and nothing by it.
+	maxChatter = 8
+	// maxStrays is how many answers that nothing asked for count within
+	// strayFor: a modem that gives more has the habit.
+	maxStrays = 6
+	strayFor  = 10 * time.Minute
+)
 
 // onSign runs in the wire's reading goroutine.
 func (s *session) onSign(sign wire.Sign) {
@@ -183,7 +193,9 @@ func (s *session) onSign(sign wire.Sign) {
 	case wire.Late:
 		s.late.Add(1)
 	case wire.Stray:
-		s.strays.Add(1)
+		if s.strays.Add(1); !s.counts(time.Now()) {
+			return
+		}
 	case wire.Restarted:
 		s.chatter.Store(0)
 	case wire.Settled:
@@ -199,6 +211,17 @@ func (s *session) onSign(sign wire.Sign) {
 	case s.signed <- struct{}{}:
 	default:
 	}
+}
+
+// counts takes in a stray answer, and tells whether it is one of few.
+func (s *session) counts(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if now.Sub(s.straysFrom) >= strayFor {
+		s.straysFrom, s.straysIn = now, 0
+	}
+	s.straysIn++
+	return s.straysIn <= maxStrays
 }
 
 // take takes the turn; the returned function gives it back.
@@ -327,7 +350,15 @@ func (s *session) ask(ctx context.Context, cmd string, limit time.Duration) ([]s
 	if err := s.resync(ctx); err != nil {
 		return nil, err
 	}
+	s.wary()
 	return nil, errSilent
+}
+
+// wary has looked after what the modem may have lost while it did not answer:
+// perhaps it has started anew. Whether it is still in PDU mode resync has seen.
+func (s *session) wary() {
+	s.memories.sureAt = time.Time{}
+	s.chores.doubtRouting()
 }
 
 // insist is ask for what must succeed: it is never left out, and a command
@@ -427,6 +458,9 @@ func (s *session) inOrder(ctx context.Context, limit time.Duration) error {
 			return err
 		}
 		delete(s.unordered, query)
+		if mode, _ := answer(info, "+CMGF"); id == "+CMGF" && s.inPDU && mode != "0" {
+			s.onSign(wire.TextMode)
+		}
 		if right++; right == 2 {
 			return nil
 		}

@@ -45,7 +45,7 @@ type command struct {
 	until    time.Time // when the final result of a payload is overdue
 	earlyOK  bool      // OK came before +CMGS
 	referred string    // the newest +CMGS
-	refAt    time.Time // when it came
+	refAt    time.Time // when it came, or the OK before it
 	lateOK   time.Time // when a late +CMGS came whose OK is still to come
 }
 
@@ -137,7 +137,7 @@ func (w *Wire) writeCommand(b []byte) error {
 		return errEnded
 	}
 	w.cmd = newCommand(text, !bytes.HasSuffix(b, []byte("\n")))
-	w.flight = Flight{Began: time.Now()}
+	w.flight, w.result = Flight{Began: time.Now()}, ""
 	w.owed = w.owed && !w.cmd.twoStep
 	if w.cmd.twoStep {
 		w.patience.set(w.opts.PromptTimeout)
@@ -234,6 +234,7 @@ func (w *Wire) writeOut(b []byte) error {
 func (w *Wire) finish(cause Cause, final []byte) {
 	w.release(string(final) == "OK")
 	w.settle(cause)
+	w.result = string(final)
 	w.emit(final)
 }
 
@@ -242,15 +243,7 @@ func (w *Wire) settle(cause Cause) {
 	w.release(false)
 	w.forgetOwn()
 	w.flight.Cause, w.flight.Ended = cause, time.Now()
-	w.echoOn = w.cmd.echoed
-	if w.cmd.echoed && w.unechoed >= echoIsOff {
-		w.sign(Restarted)
-	}
-	if w.cmd.echoed {
-		w.unechoed = 0
-	} else if cause == Answered {
-		w.unechoed++
-	}
+	w.settleEcho(cause)
 	w.owed = w.owed || cause == Timeout && w.cmd.phase == committed
 	w.settleReference(cause)
 	w.cmd.phase = idle

@@ -99,3 +99,21 @@ func (w *Wire) stripStale(line []byte) []byte {
 	}
 	return nil
 }
+
+// settleEcho notes whether the modem echoes, by the command that has ended. One
+// that did not and does again has started anew.
+func (w *Wire) settleEcho(cause Cause) {
+	switch c := &w.cmd; {
+	case c.twoStep && w.echoOdd: // says nothing of the others
+	case c.echoed:
+		if w.unechoed >= echoIsOff {
+			w.sign(Restarted)
+		}
+		w.echoOn, w.unechoed = true, 0
+	default:
+		w.echoOn = false
+		if cause == Answered {
+			w.unechoed++
+		}
+	}
+}

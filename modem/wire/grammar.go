@@ -21,13 +21,26 @@ func finalResult(line []byte) []byte {
 		}
 		return nil
 	}
-	if bytes.Contains(line, []byte("ERROR")) {
+	if string(line) == "FAIL" || string(line) == "FAILED" {
+		return []byte("ERROR")
+	}
+	if containsError(line) {
 		return errorResult(string(line))
 	}
 	if !isPrefixMark(line[0]) && isRefusal(line) {
 		return []byte("ERROR")
 	}
 	return nil
+}
+
+// containsError tells whether the word ERROR is in the line, in any letters.
+func containsError(line []byte) bool {
+	for i := 0; i+5 <= len(line); i++ {
+		if line[i]|0x20 == 'e' && bytes.EqualFold(line[i:i+5], []byte("ERROR")) {
+			return true
+		}
+	}
+	return false
 }
 
 // isRefusal tells the words by which modems refuse a command, such as COMMAND
@@ -66,7 +79,8 @@ func isWords(line []byte) bool {
 }
 
 // errorResult is finalResult for lines with the word ERROR in them.
-func errorResult(line string) []byte {
+func errorResult(said string) []byte {
+	line := strings.ToUpper(said)
 	for _, kind := range [...]string{"+CMS", "+CME", "CMS", "CME"} {
 		rest, ok := strings.CutPrefix(line, kind)
 		if !ok {
@@ -75,21 +89,25 @@ func errorResult(line string) []byte {
 		if rest, ok = strings.CutPrefix(strings.TrimLeft(rest, " :"), "ERROR"); !ok {
 			continue
 		}
-		number := strings.Trim(rest, " :")
+		number := strings.Trim(said[len(said)-len(rest):], " :")
 		if number == "" {
 			number = "unknown"
 		}
 		return []byte("+" + strings.TrimPrefix(kind, "+") + " ERROR: " + number)
 	}
 	// ERROR, ERROR: 4, MODEM ERROR: 4, COMMAND ERROR, +EXT ERROR: 6 …
-	word, rest, spaced := strings.Cut(strings.TrimPrefix(line, "+"), " ")
+	word, behind, spaced := strings.Cut(strings.TrimPrefix(line, "+"), " ")
 	if spaced && isUpper(word) && word != "ERROR" {
-		word = rest
+		word = behind
 	}
-	if rest, ok := strings.CutPrefix(word, "ERROR"); ok && (rest == "" || rest[0] == ':' || rest[0] == ' ') {
-		return []byte("ERROR")
+	rest, ok := strings.CutPrefix(word, "ERROR")
+	switch {
+	case !ok || rest != "" && rest[0] != ':' && rest[0] != ' ':
+		return nil
+	case spaced && word == "ERROR" && !strings.Contains(said, "ERROR"): // a sentence
+		return nil
 	}
-	return nil
+	return []byte("ERROR")
 }
 
 func isUpper(word string) bool {

@@ -54,7 +54,8 @@ func (w *Wire) atPrompt() bool {
 
 // prompt handles a ">". Where the modem echoes, one that comes before the echo
 // belongs to an earlier command. One that echoes anew has started anew, and is
-// perhaps in text mode: it gets no payload.
+// perhaps in text mode: it gets no payload. One that does the same again, after
+// it was prepared anew, has its own way with this command.
 func (w *Wire) prompt() {
 	if len(w.partial) > 0 {
 		w.cmd.echoed = true
@@ -62,11 +63,14 @@ func (w *Wire) prompt() {
 	}
 	switch w.cmd.phase {
 	case prompting:
-		if w.echoOn && !w.cmd.echoed {
-			return
-		}
-		if w.cmd.echoed && w.unechoed >= echoIsOff {
-			w.abort(Restart)
+		missing, anew := w.echoOn && !w.cmd.echoed, w.cmd.echoed && w.unechoed >= echoIsOff
+		before := w.echoOdd
+		w.echoOdd = missing || anew
+		if w.echoOdd && !before {
+			if anew {
+				w.sign(Restarted)
+				w.abort(Restart)
+			}
 			return
 		}
 		w.cmd.phase = prompted
@@ -95,6 +99,7 @@ func (w *Wire) line(line []byte) {
 	if line = w.stripEcho(line); len(line) == 0 {
 		return
 	}
+	w.recase(line)
 	if len(w.pile) > 0 && w.takeBody(line) {
 		return
 	}
@@ -120,6 +125,14 @@ func (w *Wire) line(line []byte) {
 	}
 }
 
+// recase puts the prefix of the command's answer into capitals, which some
+// modems don't.
+func (w *Wire) recase(line []byte) {
+	if id := w.cmd.id; w.cmd.phase != idle && len(line) >= len(id) && line[0] == '+' && bytes.EqualFold(line[:len(id)], []byte(id)) {
+		copy(line, id)
+	}
+}
+
 // salvage takes what is behind the noise in a line: a binary frame of a
 // diagnostics port has no line end.
 func (w *Wire) salvage(line []byte) {
@@ -135,6 +148,8 @@ func (w *Wire) salvage(line []byte) {
 func (w *Wire) final(final []byte) {
 	c := &w.cmd
 	switch ok := string(final) == "OK"; {
+	case c.phase == idle && string(final) == w.result && time.Since(w.flight.Ended) < together:
+		w.result = "" // said twice
 	case bytes.HasPrefix(final, []byte("+CMS")) && (c.phase == idle || w.owed && c.phase == answering && !c.ofMessages()):
 		w.adrift = true
 		w.late(final)
@@ -148,8 +163,8 @@ func (w *Wire) final(final []byte) {
 		c.lateOK = time.Time{}
 	case ok && c.earlyOK:
 	case ok && (c.phase == writing || c.phase == committed) && w.comesEarly():
-		c.earlyOK = true // some modems say OK before the reference
-		w.patience.set(quietFinal)
+		c.earlyOK, c.refAt = true, time.Now() // some modems say OK before the reference
+		w.patience.set(w.untilFinal())
 	default:
 		w.finish(Answered, final)
 	}
@@ -169,7 +184,7 @@ func (w *Wire) unsolicited(line []byte) {
 		}
 		w.sign(Restarted)
 	case Settled:
-		if (c.phase == writing || c.phase == committed) && !c.earlyOK && c.answers == 0 {
+		if (c.phase == writing || c.phase == committed) && !c.earlyOK && c.answers == 0 && !lingers(line) {
 			w.patience.set(min(w.opts.SettledTimeout, time.Until(c.until)))
 		}
 		w.sign(Settled)

@@ -303,9 +303,11 @@ func TestRefusals(t *testing.T) {
 		"OK": "OK", "ok": "OK", "ERROR": "ERROR", "ERROR: 4": "ERROR", "NA": "ERROR", "COMMAND NOT SUPPORT": "ERROR", "COMMAND NOT SUPPORTED": "ERROR",
 		"TOO MANY PARAMETERS": "ERROR", "Invalid command": "ERROR", "Unknown command": "ERROR", "NOT SUPPORTED": "ERROR", "operation not allowed": "ERROR",
 		"COMMAND ERROR": "ERROR", "SYNTAX ERROR": "ERROR", "MODEM ERROR: 4": "ERROR", "+EXT ERROR: 6": "ERROR",
+		"error": "ERROR", "Error": "ERROR", "error: 4": "ERROR", "+cms error: 38": "+CMS ERROR: 38", "+CMS Error: 38": "+CMS ERROR: 38",
+		"+cme error: SIM busy": "+CME ERROR: SIM busy", "FAIL": "ERROR", "FAILED": "ERROR", "+CMS ERROR: 38, Network out of order": "+CMS ERROR: 38, Network out of order",
 		"+CMS ERROR": "+CMS ERROR: unknown", "+CMS ERROR:38": "+CMS ERROR: 38", "+CMS ERROR 500": "+CMS ERROR: 500", "CMS ERROR: 330": "+CMS ERROR: 330",
 		"+CME ERROR:50": "+CME ERROR: 50", "+CME ERROR : 14": "+CME ERROR: 14", "+CME ERROR: SIM busy": "+CME ERROR: SIM busy",
-		"+CSQ: 1,1": "", "OKAY": "", "huawei": "", "NO CARRIER": "", "TERROR": "", "ERRORS: 0": "", "Unknown": "", "NOT A WORD ABOUT IT": "", `+COPS: 0,0,"ERROR"`: "", "": "",
+		"+CSQ: 1,1": "", "OKAY": "", "huawei": "", "NO CARRIER": "", "TERROR": "", "ERRORS: 0": "", "Errors": "", "Error handler 2": "", "Unknown": "", "NOT A WORD ABOUT IT": "", `+COPS: 0,0,"ERROR"`: "", "": "",
 	} {
 		if got := string(finalResult([]byte(line))); got != want {
 			t.Errorf("%q is %q, want %q", line, got, want)

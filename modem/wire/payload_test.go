@@ -39,6 +39,9 @@ func TestTwoSteps(t *testing.T) {
 		{"prompt right behind the echo", "AT+CMGS=18> ", "+CMGS: 7\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, nil, false},
 		{"echo on the prompt's line", hears + "\r\n> ", " " + pdu + "\r\n+CMGS: 7\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, nil, false},
 		{"with time stamp", "\r\n> ", "+CMGS: 124,\"25/11/23,16:00:00+00\"\r\nOK\r\n", want{info: []string{`+CMGS: 124,"25/11/23,16:00:00+00"`}, written: true}, nil, false},
+		{"number alone", "\r\n> ", "7\r\n\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, nil, false},
+		{"number on a line of its own", "\r\n> ", "+CMGS:\r\n7\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, nil, false},
+		{"small letters", "\r\n> ", "+cmgs: 7\r\nok\r\n", want{info: []string{"+CMGS: 7"}, written: true}, nil, false},
 		{"refused", "\r\n> ", "+CMS ERROR: 38\r\n", want{err: at.CMSError("38"), written: true}, nil, false},
 		{"refused before the prompt", "+CMS ERROR: 310\r\n", "", want{err: at.CMSError("310")}, nil, false},
 		{"second prompt", "\r\n> ", "\r\n> \r\nERROR\r\n", want{err: at.ErrError, prompts: 1, written: true}, nil, false},
@@ -51,6 +54,7 @@ func TestTwoSteps(t *testing.T) {
 		{"silence", "\r\n> ", "", want{err: at.ErrClosed, cause: Timeout, written: true, duration: 180 * time.Second}, nil, false},
 		{"restart", "\r\n> ", "RDY\r\n+CFUN: 1\r\n", want{err: at.ErrError, cause: Restart, written: true}, []string{"RDY", "+CFUN: 1"}, true},
 		{"restart after the reference", "\r\n> ", "+CMGS: 7\r\nRDY\r\n", want{info: []string{"+CMGS: 7"}, err: at.ErrError, cause: Restart, written: true}, []string{"RDY"}, true},
+		{"phonebook", "\r\n> ", "PB DONE\r\n", want{err: at.ErrClosed, cause: Timeout, written: true, duration: 180 * time.Second}, []string{"PB DONE"}, false},
 		{"perhaps a restart", "\r\n> ", "SMS Ready\r\n", want{err: at.ErrClosed, cause: Timeout, written: true, duration: 10 * time.Second}, []string{"SMS Ready"}, false},
 		{"late answer before the prompt", "+CMGS: 41\r\nOK\r\n\r\n> ", "+CMGS: 7\r\nOK\r\n", want{info: []string{"+CMGS: 7"}, written: true}, []string{"+CMGS: 41"}, false},
 	} {
@@ -130,6 +134,62 @@ func TestWithEchoAPromptCountsAfterTheEcho(t *testing.T) {
 			t.Error("the payload was written at a prompt before the echo")
 		}
 	})
+}
+
+// TestOddEcho: a modem that echoes AT+CMGS other than the rest, or not, gets no
+// payload the first time, which may be a restart or an old prompt, and from the
+// second time on it does.
+func TestOddEcho(t *testing.T) {
+	const csq, plain = "AT+CSQ\r\r\n+CSQ: 1,0\r\nOK\r\n", "\r\n+CSQ: 1,0\r\nOK\r\n"
+	for _, c := range []struct {
+		name, other, cmgs string
+		cause             Cause
+	}{
+		{"echoed alone", plain, "AT+CMGS=18\r\r\n> ", Restart},
+		{"alone not echoed", csq, "\r\n> ", NoPrompt},
+		{"behind the prompt", csq, "\r\n> AT+CMGS=18\r", NoPrompt},
+		{"garbled", csq, "AT+CGS=18\r\r\n> ", NoPrompt},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := newRig(t, Options{})
+				var turns []turn
+				ask := func() {
+					for range echoIsOff {
+						turns = append(turns, turn{"AT+CSQ\r", c.other})
+					}
+				}
+				ask()
+				turns = append(turns, turn{"AT+CMGS=18\r", c.cmgs}, turn{"\x1b", ""})
+				ask()
+				for range 3 {
+					turns = append(turns, turn{"AT+CMGS=18\r", c.cmgs}, turn{"\x1a", "+CMGS: 7\r\n\r\nOK\r\n"})
+				}
+				r.play(0, turns...)
+				talk := func() {
+					for range echoIsOff {
+						if _, err := r.engine.Command("+CSQ"); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				talk()
+				if _, err := r.engine.SMSCommand("+CMGS=18", pdu); err == nil || r.wire.Flight().Cause != c.cause || r.wire.Flight().Committed {
+					t.Errorf("got %v, %+v", err, r.wire.Flight())
+				}
+				talk()
+				r.signs = nil
+				for range 3 {
+					if info, err := r.engine.SMSCommand("+CMGS=18", pdu); err != nil || !slices.Equal(info, []string{"+CMGS: 7"}) {
+						t.Errorf("got %q, %v, %+v", info, err, r.wire.Flight())
+					}
+				}
+				if len(r.signs) > 0 {
+					t.Errorf("signs %v", r.signs)
+				}
+			})
+		})
+	}
 }
 
 // TestErrorBehindThePrompt: a modem that asks for the payload and refuses it

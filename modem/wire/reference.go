@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"bytes"
+	"strings"
+	"time"
+)
 
 // Some modems answer a payload by OK, or by an error that proves nothing, and
 // give its reference a second or more after that. Who sends the next message
@@ -16,19 +20,38 @@ const (
 	together = 200 * time.Millisecond
 	// referenceLag is how long a reference mostly lags behind OK or an error.
 	referenceLag = time.Second
+	// maxLag bounds what a modem can show of that.
+	maxLag = time.Minute
 	// adriftFinal is how long the final result behind a reference is waited for
 	// that may be an earlier payload's: most messages are in the air for less.
 	adriftFinal = 20 * time.Second
 )
 
+// isReference tells a line that is a number alone, up to 255: some modems leave
+// +CMGS out.
+func isReference(line []byte) bool {
+	n := 0
+	for _, c := range line {
+		if c < '0' || c > '9' {
+			return false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return len(line) > 0 && len(line) <= 3 && n <= 255
+}
+
 // referred takes +CMGS. A second one says that the first was not this
 // payload's.
 func (w *Wire) referred(line []byte) {
 	c := &w.cmd
-	if c.referred != "" {
+	reference := string(line)
+	if isReference(line) {
+		reference = c.id + ": " + reference
+	}
+	if c.referred != "" && strings.ContainsAny(c.referred, "0123456789") {
 		w.late([]byte(c.referred))
 	}
-	c.referred, c.refAt = string(line), time.Now()
+	c.referred, c.refAt = reference, time.Now()
 	switch {
 	case c.earlyOK && !w.adrift:
 		w.finish(Answered, []byte("OK"))
@@ -37,10 +60,22 @@ func (w *Wire) referred(line []byte) {
 	}
 }
 
+// missed takes in a reference that nobody waits for: where its OK came before it
+// is waited for longer from now on.
+func (w *Wire) missed(line []byte) {
+	if !w.okAt.IsZero() && bytes.HasPrefix(line, []byte("+CMGS")) {
+		w.lag = min(2*time.Since(w.okAt), maxLag)
+	}
+	w.okAt = time.Time{}
+}
+
 // untilFinal is how long what comes behind a reference, or OK, is waited for.
 func (w *Wire) untilFinal() time.Duration {
 	if w.adrift && !w.cmd.earlyOK {
 		return min(adriftFinal, max(quietFinal, time.Until(w.cmd.until)))
+	}
+	if w.cmd.earlyOK && w.cmd.referred == "" {
+		return max(quietFinal, w.lag)
 	}
 	return quietFinal
 }
@@ -63,6 +98,9 @@ func (w *Wire) settleReference(cause Cause) {
 		w.adrift = w.adrift || cause == Timeout // it may be at work for somebody else
 	case c.referred == "":
 		w.adrift = true
+		if c.earlyOK {
+			w.okAt = c.refAt
+		}
 	case cause == Answered:
 		w.adrift = false
 	default:

@@ -30,7 +30,7 @@ func isAnnouncement(line []byte) bool {
 		return false
 	}
 	switch string(line) {
-	case "RING", "NO CARRIER", "NO ANSWER", "NO DIALTONE", "BUSY", "RDY", "READY", "START", "STARTUP", "APP RDY",
+	case "RING", "NO CARRIER", "NO ANSWER", "NO DIALTONE", "BUSY", "RDY", "READY", "Ready", "START", "STARTUP", "APP RDY",
 		"PBREADY", "SMSREADY", "IIII", "RAT CHANGE", "CLOSED":
 		return true
 	}
@@ -56,47 +56,68 @@ func signOf(line []byte) Sign {
 		return 0
 	}
 	text := string(line)
-	switch line[0] {
-	case '+':
-		switch id, rest, _ := strings.Cut(text, ":"); id {
-		case "+CFUN":
-			if strings.TrimSpace(rest) == "1" {
-				return Restarted
-			}
-		case "+CPIN":
-			if lock := strings.TrimSpace(rest); lock == "READY" || lock == "SIM PIN" {
-				return Settled
-			}
-		case "+QIND":
-			if strings.HasSuffix(rest, " DONE") {
-				return Settled
-			}
-		case "+CMGS":
-			return Late
-		case "+PBREADY", "+SMSREADY":
-			return Settled
-		}
-		return 0
-	case '^', '*':
-		switch {
-		case strings.HasPrefix(text, "^CINIT"):
-			return Settled
-		case strings.HasPrefix(text, "^SYSSTART"), strings.HasPrefix(text, "^SHUTDOWN"), strings.HasPrefix(text, "*EMRDY"):
+	if !isPrefixMark(line[0]) {
+		return signOfWords(text)
+	}
+	id, rest, _ := strings.Cut(text, ":")
+	rest = strings.TrimSpace(rest)
+	switch id {
+	case "+CFUN":
+		if rest == "1" {
 			return Restarted
 		}
-		return 0
+	case "+CPIN":
+		if rest == "READY" || rest == "SIM PIN" {
+			return Settled
+		}
+	case "+WIND": // Wavecom: ready for basic commands, for all of them, the SIM's services
+		switch rest {
+		case "3":
+			return Restarted
+		case "1", "4", "7", "16":
+			return Settled
+		}
+	case "+QIND":
+		if strings.HasSuffix(rest, " DONE") {
+			return Settled
+		}
+	case "+CMGS":
+		return Late
+	case "#QSS": // Telit: the SIM's state
+		return Settled
 	}
-	switch {
-	case isPrefixMark(line[0]):
-		return 0
-	case text == "RDY", text == "APP RDY", text == "START", text == "STARTUP", text == "MODEM:STARTUP",
-		strings.HasPrefix(text, "SYSSTART"), strings.HasSuffix(text, "POWER DOWN"), strings.HasSuffix(text, "POWERED DOWN"):
+	switch word := strings.TrimLeft(id, "+^*"); {
+	case strings.HasPrefix(word, "SYSSTART"), strings.HasPrefix(word, "SHUTDOWN"), word == "MATREADY", strings.HasPrefix(word, "EMRDY"):
 		return Restarted
-	case strings.HasSuffix(text, "READY") && text != "READY", strings.HasSuffix(text, " Ready"),
-		text == "SMS DONE", text == "PB DONE":
+	case word == "CINIT", word == "PBREADY", word == "SMSREADY":
 		return Settled
 	}
 	return 0
+}
+
+// signOfWords is signOf for lines without a prefix.
+func signOfWords(text string) Sign {
+	switch text {
+	case "READY":
+		return 0
+	case "RDY", "Ready", "APP RDY", "START", "STARTUP", "MODEM:STARTUP":
+		return Restarted
+	case "SMS DONE", "PB DONE":
+		return Settled
+	}
+	switch {
+	case strings.HasPrefix(text, "SYSSTART"), strings.HasSuffix(text, "POWER DOWN"), strings.HasSuffix(text, "POWERED DOWN"):
+		return Restarted
+	case strings.HasSuffix(text, "READY"), strings.HasSuffix(text, " Ready"):
+		return Settled
+	}
+	return 0
+}
+
+// lingers tells the signs of a modem having become ready that some give while
+// alive too, and so say little of what is in the air.
+func lingers(line []byte) bool {
+	return bytes.HasSuffix(line, []byte("PB DONE")) || bytes.HasPrefix(line, []byte("+CPIN")) || bytes.HasPrefix(line, []byte("#QSS"))
 }
 
 // carriesMessage tells the lines that are kept when others are dropped.

@@ -170,12 +170,20 @@ type Wire struct {
 	patience, overdue alarm
 	aborted           bool // Abort was called: no payload is written until Permit
 	echoOn            bool // the last command was echoed
+	// echoOdd: the last prompt came with an echo, or without one, that no other
+	// command has.
+	echoOdd bool
 	// unechoed counts the commands in a row that were answered and not echoed.
 	unechoed int
-	owed     bool      // a payload's command timed out: its answer may still come
-	adrift   bool      // the reference of an earlier payload may be on its way
-	strayAt  time.Time // when something last came that nobody waited for
-	heardAt  time.Time // when the newest octet behind the last line came
+	owed     bool // a payload's command timed out: its answer may still come
+	adrift   bool // the reference of an earlier payload may be on its way
+	// lag is how long a reference may lag behind its OK, by what this modem has
+	// shown; okAt is the OK of the last payload that got none yet.
+	lag     time.Duration
+	okAt    time.Time
+	strayAt time.Time // when something last came that nobody waited for
+	result  string    // the final result of the last command; "" once the next is written
+	heardAt time.Time // when the newest octet behind the last line came
 
 	// Owned by the reading goroutine, under mu.
 	partial  []byte
@@ -366,6 +374,7 @@ func (w *Wire) sign(s Sign) {
 // late reports an answer that came too late for its command.
 func (w *Wire) late(line []byte) {
 	w.owed = false
+	w.missed(line)
 	w.strayed()
 	if w.opts.OnLate != nil {
 		w.opts.OnLate(string(line))
