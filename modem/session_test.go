@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"smsotpd/modem/wire"
 )
 
 // lagging is a modem that takes one command after the other, and its time for
@@ -90,4 +92,30 @@ func TestSlowModemIsSynchronised(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStraysAreBounded: of answers that nothing asked for only a few count, so
+// that a modem with the habit works all the same; after a while they do again.
+func TestStraysAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &session{signed: make(chan struct{}, 1)}
+		count := func() (n int) {
+			for range 100 {
+				s.suspect.Store(false)
+				s.onSign(wire.Stray)
+				if s.suspect.Load() {
+					n++
+				}
+				time.Sleep(time.Second)
+			}
+			return n
+		}
+		if n := count(); n != maxStrays || s.strays.Load() != 100 {
+			t.Errorf("%d of %d count", n, s.strays.Load())
+		}
+		time.Sleep(strayFor)
+		if n := count(); n != maxStrays {
+			t.Errorf("later %d count", n)
+		}
+	})
 }
