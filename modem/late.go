@@ -10,11 +10,15 @@ import (
 	"smsotpd/modem/wire"
 )
 
-// lateGrace is how long a doubt that the modem itself left (an error that
-// proves nothing, OK without a reference) waits for its answer: some give
-// +CMGS only after OK or CMS 500. It also keeps that answer from the next
-// message.
-const lateGrace = time.Second
+const (
+	// lateGrace is how long a doubt that the modem itself left (an error that
+	// proves nothing, OK without a reference) waits for its answer: some give
+	// +CMGS only after OK or CMS 500. It also keeps that answer from the next
+	// message. A modem that has shown to need longer gets that.
+	lateGrace = time.Second
+	// mostGrace bounds what a modem can show.
+	mostGrace = 30 * time.Second
+)
 
 // owing is the newest message of a session, while its answer may come after
 // its command was over. Nothing is credited to it that can be another's: the
@@ -25,16 +29,17 @@ type owing struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	answer  string       // the newest that came since ended, "" if none did
-	heardAt time.Time    // when it did
-	muddled bool         // a refusal can be another command's
-	doubt   Result       // what the message came to
-	tell    func(Result) // its Submission.Late; nil: nobody waits
-	until   time.Time    // until when it is told
+	grace   time.Duration // by what this modem has shown
+	answer  string        // the newest that came since ended, "" if none did
+	heardAt time.Time     // when it did
+	muddled bool          // a refusal can be another command's
+	doubt   Result        // what the message came to
+	tell    func(Result)  // its Submission.Late; nil: nobody waits
+	until   time.Time     // until when it is told
 	vendor  vendorClass
 }
 
-func newOwing() *owing { return &owing{came: make(chan struct{}, 1)} }
+func newOwing() *owing { return &owing{came: make(chan struct{}, 1), grace: lateGrace} }
 
 // begin forgets the message before: another one begins.
 func (o *owing) begin() {
@@ -61,8 +66,12 @@ func (o *owing) muddle(cmd string) {
 func (o *owing) heard(line string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.muddled && !strings.HasPrefix(line, "+CMGS") {
+	reference := strings.HasPrefix(line, "+CMGS")
+	if o.muddled && !reference {
 		return
+	}
+	if lag := time.Since(o.doubt.Ended); reference && o.doubt.Cause != "timeout" && lag < mostGrace {
+		o.grace = max(o.grace, min(2*lag, mostGrace))
 	}
 	if o.tell != nil {
 		if r, ok := o.result(line); ok && time.Now().Before(o.until) {
@@ -98,8 +107,8 @@ func (o *owing) result(line string) (r Result, ok bool) {
 func (o *owing) settle(doubt Result, vendor vendorClass, tell func(Result), until time.Time, gone <-chan struct{}) Result {
 	o.mu.Lock()
 	o.doubt, o.vendor = doubt, vendor
+	grace := time.NewTimer(o.grace)
 	o.mu.Unlock()
-	grace := time.NewTimer(lateGrace)
 	defer grace.Stop()
 	for waiting := doubt.Cause != "timeout"; ; {
 		o.mu.Lock()
@@ -111,6 +120,7 @@ func (o *owing) settle(doubt Result, vendor vendorClass, tell func(Result), unti
 		}
 		o.answer = ""
 		if !waiting {
+			o.grace = max(lateGrace, o.grace/2)
 			o.tell, o.until = tell, until
 			o.mu.Unlock()
 			return doubt

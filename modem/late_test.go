@@ -113,3 +113,21 @@ func TestMended(t *testing.T) {
 		}
 	}
 }
+
+// TestLagIsLearnt: a modem that gave a reference some seconds behind an error is
+// waited for that long the next time, before another message goes out.
+func TestLagIsLearnt(t *testing.T) {
+	behind := sim.Fault{On: sim.OnAccepted, Do: sim.LateReference, Code: 500, After: 6 * time.Second, Count: 2}
+	inVirtualTime(t, []sim.ModemConfig{{FirstMR: 41, Faults: []sim.Fault{behind}}}, func(t *testing.T, b *bench, _ *memory) {
+		if r := send(b.line("modem0")); r.Class != modem.Ambiguous {
+			t.Errorf("the first: %+v", r)
+		}
+		time.Sleep(10 * time.Second)
+		if r := send(b.line("modem0")); r.Class != modem.Accepted || r.MR != 42 {
+			t.Errorf("the second: %+v", r)
+		}
+		if r := send(b.line("modem0")); r.Class != modem.Accepted || r.MR != 43 {
+			t.Errorf("the third: %+v", r)
+		}
+	})
+}

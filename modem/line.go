@@ -178,8 +178,12 @@ func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
 	switch r.CMS {
 	case 198, 199: // the service centre takes no TP-VP, or not in this format
 		sub.withoutVP = true
-	case 303, 304, 305: // so says a modem that has fallen out of PDU mode
-		return l.session.backInPDUMode(ctx)
+	case 303, 304, 305: // so says a modem that has fallen out of PDU mode, or has lost octets
+		if l.session.backInPDUMode(ctx) {
+			return true
+		}
+		l.session.slowDown()
+		return false
 	case 320, 322: // some modems keep a copy of what they send
 		err = l.session.purge(ctx)
 	case 330:

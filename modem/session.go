@@ -48,9 +48,10 @@ type session struct {
 	unordered  silences // queries, by what inOrder met
 	routed     routing
 	memories   memories
-	modeless   bool   // the modem won't tell whether it is in PDU mode
-	inPDU      bool   // it was brought into PDU mode
-	centre     string // the service centre address to be used, "" if unknown
+	modeless   bool          // the modem won't tell whether it is in PDU mode
+	inPDU      bool          // it was brought into PDU mode
+	pace       time.Duration // of payloads, by what was learnt; see slowDown
+	centre     string        // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
 	// the worker's goroutine.
@@ -260,7 +261,16 @@ func (s *session) setProfile(p Profile) {
 	s.mu.Lock()
 	s.kind = p
 	s.mu.Unlock()
-	s.wire.SetPace(time.Duration(p.Pace))
+	s.wire.SetPace(max(time.Duration(p.Pace), s.pace))
+}
+
+// lossPace is the pace for a modem that may have lost octets of a payload.
+const lossPace = 5 * time.Millisecond
+
+// slowDown has payloads written in pieces from now on. The caller has the turn.
+func (s *session) slowDown() {
+	s.pace = lossPace
+	s.setProfile(s.profile())
 }
 
 func (s *session) learn(change func(*identity)) {

@@ -72,3 +72,42 @@ func TestNumbersOutOfReachDoNotStopTheOnlyModem(t *testing.T) {
 		}
 	}
 }
+
+// What one modem takes for malformed, another one is to see before the message
+// is given up; a modem alone is believed.
+func TestMalformedSaysOneModem(t *testing.T) {
+	malformed := func(modem.Submission) modem.Result {
+		time.Sleep(time.Second) // virtual time
+		return modem.Result{Class: modem.Ours, Cause: "cms-304", CMS: 304, CME: -1, Committed: true}
+	}
+	for _, c := range []struct {
+		name     string
+		modems   int // that say so
+		sound    bool
+		state    queue.State
+		attempts int
+	}{
+		{"one and a sound one", 1, true, queue.Accepted, 2},
+		{"two", 2, false, queue.Failed, 2},
+		{"alone", 1, false, queue.Failed, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inHall(t, func(t *testing.T, h *hall) {
+				h.run()
+				for i := range c.modems {
+					h.plugAgain(fmt.Sprint("a", i), malformed, func(string, time.Duration) {})
+				}
+				h.pass(time.Second)
+				id := h.enqueue(5 * time.Minute)
+				if c.sound {
+					h.plugAgain("sound", h.takes(time.Second), func(string, time.Duration) {})
+				}
+				h.pass(20 * time.Second)
+				if m := h.want(id, c.state); len(m.Attempts) != c.attempts {
+					t.Errorf("%+v", m.Attempts)
+				}
+				h.stop()
+			})
+		})
+	}
+}

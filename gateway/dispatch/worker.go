@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -257,6 +258,9 @@ func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
 		To: strings.TrimPrefix(to, "+"), Text: text, Validity: b.Validity, Report: true,
 		Late: func(r modem.Result) { w.late(f, r) },
 	})
+	if w.doubtful(b.Message, f.result) {
+		f.result.Class, f.result.OtherSIM = modem.SIM, true
+	}
 	alone := f.result.Class != modem.Accepted && !w.index.another([]string{w.line.IMSI})
 	f.rest = w.tally.judge(w.line.IMSI, b.Message, &f.result, alone)
 	if f.result.GivenBack() && w.open(ctx) {
@@ -277,4 +281,12 @@ func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
 		log.Warn("a message was not accepted", "meaning", modem.Explain(f.result.Cause))
 	}
 	return f
+}
+
+// doubtful tells a message that the modem itself, and not the network, takes for
+// malformed, which is as often what was lost on the way to it: another modem is
+// to see it before it is given up.
+func (w *worker) doubtful(m queue.Message, r modem.Result) bool {
+	return r.Class == modem.Ours && r.CMS >= 300 && w.index.another(append(m.Avoid(), w.line.IMSI)) &&
+		!slices.ContainsFunc(m.Attempts, func(a queue.Attempt) bool { return a.Cause == r.Cause })
 }
