@@ -121,9 +121,10 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		r, sound = l.submit(ctx, sub)
 	}
 	l.owes = r.Cause == "timeout" || r.Cause == "no-reference" && r.Committed
+	sick := l.sick(r)
 	switch {
-	case l.sick(r):
-		l.close(errSick)
+	case sick != nil:
+		l.close(sick)
 	case sound && !r.ownTrouble():
 		l.worker.setState(Ready, "")
 	case r.Cause == "eof" || r.Cause == "write":
@@ -201,24 +202,30 @@ func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
 // word of the network before it is taken to be sick.
 const tooManyUnanswered = 3
 
-// sick counts the messages of which the network said nothing, and tells
-// whether they are too many; whatever is done about it then, the count begins
-// anew. What was given back, refused by the modem itself or lost with the port
-// counts neither way.
-func (l *Line) sick(r Result) bool {
+// sick counts the messages of which the network said nothing, and returns an
+// error when they are too many in a row; whatever is done about it then, the
+// count begins anew. What was given back, refused by the modem itself or lost with the port counts neither way.
+func (l *Line) sick(r Result) error {
 	s := l.session
 	switch {
 	case r.Class == Accepted, r.CMS > 0 && r.CMS < 256:
-		s.unanswered = 0
+		s.unanswered, s.reboots = 0, 0
 	case r.Cause == "eof", r.Cause == "write":
 	case r.Class == Ambiguous, r.Cause == "no-prompt", r.Cause == "error", r.Cause == "reboot":
 		s.unanswered++
+		if r.Cause == "reboot" {
+			s.reboots++
+		}
 	}
 	if s.unanswered < tooManyUnanswered {
-		return false
+		return nil
 	}
-	s.unanswered = 0
-	return true
+	why := errSick
+	if s.reboots >= tooManyUnanswered {
+		why = errWeak
+	}
+	s.unanswered, s.reboots = 0, 0
+	return why
 }
 
 // unsent is the Result of a message of which no octet was written.

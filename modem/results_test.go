@@ -181,20 +181,24 @@ func TestSick(t *testing.T) {
 	}
 	for _, r := range silent {
 		l := &Line{session: &session{}}
-		for i, want := range []bool{false, false, true} {
+		last := errSick
+		if r.Cause == "reboot" {
+			last = errWeak
+		}
+		for i, want := range []error{nil, nil, last} {
 			for _, other := range neither {
-				if l.sick(other) {
-					t.Fatalf("sick by %s", other.Cause)
+				if err := l.sick(other); err != nil {
+					t.Fatalf("%v by %s", err, other.Cause)
 				}
 			}
-			if l.sick(r) != want {
-				t.Errorf("%s for the %d. time: %v", r.Cause, i+1, !want)
+			if got := l.sick(r); got != want {
+				t.Errorf("%s for the %d. time: %v", r.Cause, i+1, got)
 			}
 		}
 	}
 	for _, r := range heard {
 		l := &Line{session: &session{unanswered: 2}}
-		if l.sick(r) || l.sick(silent[0]) || l.sick(silent[0]) || !l.sick(silent[0]) {
+		if l.sick(r) != nil || l.sick(silent[0]) != nil || l.sick(silent[0]) != nil || l.sick(silent[0]) == nil {
 			t.Errorf("%s does not begin anew", cmp.Or(r.Cause, "success"))
 		}
 	}

@@ -44,6 +44,7 @@ type session struct {
 	// Owned by the holder of the turn.
 	engine     *at.AT
 	unanswered int      // messages in a row that the network said nothing of
+	reboots    int      // messages in a row at which the modem started anew
 	silent     silences // commands, by what ask met
 	unordered  silences // queries, by what inOrder met
 	routed     routing
@@ -81,6 +82,9 @@ type session struct {
 	signalDBm int
 	used      time.Time // when the last message was over
 	textual   time.Time // when it last handed over as in text mode
+	// Restarts that nobody has been told of, and when the last sign of one came.
+	restarts    []time.Time
+	restartedAt time.Time
 	// Stray answers since straysFrom.
 	straysFrom time.Time
 	straysIn   int
@@ -199,6 +203,7 @@ func (s *session) onSign(sign wire.Sign) {
 		}
 	case wire.Restarted:
 		s.chatter.Store(0)
+		s.restarted(time.Now())
 	case wire.Settled:
 		if s.chatter.Add(1) > maxChatter {
 			return

@@ -489,6 +489,32 @@ func TestSIMChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestRestartsAreTold: a modem that starts anew again and again is named, with
+// what that mostly comes from; one that was told to is not.
+func TestRestartsAreTold(t *testing.T) {
+	supervise(t, func(t *testing.T, s *supervised) {
+		m := s.modem(sim.ModemConfig{})
+		s.bay.put("/dev/ttyUSB0", dial(m, 0), modem.USBPort{})
+		s.begin("/dev/ttyUSB0")
+		for range 3 {
+			line := s.line("ttyUSB0")
+			if notice := s.status("ttyUSB0").Notice; notice != "" {
+				t.Errorf("told already: %q", notice)
+			}
+			if err := m.Reboot(); err != nil {
+				t.Fatal(err)
+			}
+			<-line.Closed()
+			time.Sleep(time.Minute)
+		}
+		s.within(time.Minute, "notice", func() bool { return strings.Contains(s.status("ttyUSB0").Notice, "3 times") })
+		if n := s.events.count(modem.EventRestarted); n != 3 {
+			t.Errorf("%d restarts were told", n)
+		}
+		s.within(20*time.Minute, "end of the notice", func() bool { return s.status("ttyUSB0").Notice == "" })
+	})
+}
+
 // dead is a modem that answers until the test kills it, and never again.
 type dead struct {
 	*sim.Modem

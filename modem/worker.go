@@ -41,8 +41,9 @@ type worker struct {
 	proven   bool      // the modem was ready since the last failure
 	told     string    // what was logged of the failure that lasts, "" if none does
 	othersAt time.Time // when it was last looked who else has the port open
-	// What the operator should know of the SIM and of the port.
-	simNotice, portNotice string
+	// What the operator should know of the SIM, of the port and of restarts.
+	simNotice, portNotice, restartNotice string
+	restarts                             []time.Time // the newest
 	// remembered is the modem and SIM that SIMMemory was told of.
 	remembered string
 
@@ -141,6 +142,7 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 			w.ready(s, c)
 			err = w.operate(ctx, s)
 		}
+		w.countRestarts(s)
 		switch {
 		case errors.Is(err, errSuspect):
 			w.happened(EventResync, "")
@@ -269,8 +271,13 @@ func (w *worker) tell(found recognition, c candidate) {
 
 // notice tells what the operator should know of a modem that works.
 func (w *worker) notice() {
-	both := strings.Trim(w.simNotice+"; "+w.portNotice, "; ")
-	w.set(func(s *Status) { s.Notice = both })
+	var all []string
+	for _, n := range [...]string{w.simNotice, w.portNotice, w.restartNotice} {
+		if n != "" {
+			all = append(all, n)
+		}
+	}
+	w.set(func(s *Status) { s.Notice = strings.Join(all, "; ") })
 }
 
 // lookForOthers looks whether another process has the port of a modem open
@@ -357,6 +364,7 @@ func (w *worker) silence(c candidate) string {
 
 // observe puts what the session has learnt into the status.
 func (w *worker) observe(s *session) {
+	w.countRestarts(s)
 	s.mu.Lock()
 	operator, signal := s.operator, s.signalDBm
 	s.mu.Unlock()
