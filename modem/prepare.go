@@ -302,7 +302,7 @@ func (p *preparation) settled(ctx context.Context) error {
 		if try == 5 {
 			return nil // it chatters; PDU mode has been verified five times
 		}
-		err := p.inOrder(ctx, p.times.Wake)
+		_, err := p.inOrder(ctx, p.times.Wake)
 		if errors.Is(err, errMute) {
 			err = p.resync(ctx)
 		}

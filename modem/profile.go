@@ -47,6 +47,9 @@ type Profile struct {
 	USBReset *bool `koanf:"usb_reset"`
 	// Pace is the pause between pieces of a payload, and before Ctrl-Z.
 	Pace Duration `koanf:"pace"`
+	// Gap is the least time between what the modem has said last and the next
+	// command.
+	Gap Duration `koanf:"gap"`
 	// PINTries is the command that tells how many tries for the PIN are left;
 	// "": those that modems commonly know are tried.
 	PINTries string `koanf:"pin_tries"`
@@ -163,6 +166,7 @@ func (p Profile) over(q Profile) Profile {
 	q.Reset = cmp.Or(p.Reset, q.Reset)
 	q.PINTries = cmp.Or(p.PINTries, q.PINTries)
 	q.Pace = cmp.Or(p.Pace, q.Pace)
+	q.Gap = cmp.Or(p.Gap, q.Gap)
 	q.USBReset = cmp.Or(p.USBReset, q.USBReset)
 	q.CSMS = cmp.Or(p.CSMS, q.CSMS)
 	q.CMMS = cmp.Or(p.CMMS, q.CMMS)

@@ -49,10 +49,12 @@ type session struct {
 	unordered  silences // queries, by what inOrder met
 	routed     routing
 	memories   memories
-	modeless   bool          // the modem won't tell whether it is in PDU mode
-	inPDU      bool          // it was brought into PDU mode
-	pace       time.Duration // of payloads, by what was learnt; see slowDown
-	centre     string        // the service centre address to be used, "" if unknown
+	modeless   bool // the modem won't tell whether it is in PDU mode
+	inPDU      bool // it was brought into PDU mode
+	// pace of payloads and gap before commands, by what was learnt: see slowDown
+	// and resync.
+	pace, gap time.Duration
+	centre    string // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
 	// the worker's goroutine.
@@ -267,6 +269,7 @@ func (s *session) setProfile(p Profile) {
 	s.kind = p
 	s.mu.Unlock()
 	s.wire.SetPace(max(time.Duration(p.Pace), s.pace))
+	s.wire.SetGap(max(time.Duration(p.Gap), s.gap))
 }
 
 // lossPace is the pace for a modem that may have lost octets of a payload.
@@ -388,99 +391,6 @@ func answered(err error) bool {
 	var cme at.CMEError
 	var cms at.CMSError
 	return errors.Is(err, at.ErrError) || errors.As(err, &cme) || errors.As(err, &cms)
-}
-
-// resync begins a new engine on a modem whose state is unknown: ESC ends a
-// text entry, what still comes is dropped, and two different queries answered
-// in order show that no answer is owed any more. A query that goes wrong
-// means another round, twice at most: then it is one that this modem doesn't
-// know. Where answers come late there is more patience from then on.
-func (s *session) resync(ctx context.Context) error {
-	lag := 0                     // grows when answers come behind their time
-	owed, waited := false, false // whether one may, and whether it was waited for
-	// The third try undoes settings that make answers unreadable: V.250 6.2.
-	wakes := [...]string{"", "", "Q0V1E0", ""}
-	for unheard := 0; unheard < len(wakes); {
-		if s.engine != nil {
-			s.wire.End()
-			<-s.engine.Closed()
-			s.engine = nil
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := s.wire.Force(""); err != nil {
-			return errGone
-		}
-		strays, quiet := s.strays.Load(), s.times.Quiet<<lag
-		if owed && !waited {
-			quiet, waited = 2*s.times.Wake, true
-		}
-		if !s.wire.Rearm(quiet, 10*quiet) {
-			return errGone
-		}
-		if s.strays.Load() > strays {
-			lag = min(lag+1, maxLag)
-		}
-		wake := s.times.Wake << lag
-		s.engine = at.New(s.wire, at.WithTimeout(-1))
-		_, err := s.command(ctx, wakes[unheard], wake)
-		heard := err == nil
-		if heard {
-			err = s.inOrder(ctx, wake)
-		}
-		switch {
-		case err == nil, errors.Is(err, errGone):
-			return err
-		case s.wire.Err() != nil:
-			return errGone
-		case !heard || !errors.Is(err, errMute):
-			unheard++
-		default:
-			owed = s.wire.Flight().Cause == wire.Timeout
-		}
-	}
-	return errMute
-}
-
-// maxLag bounds the patience of resync with late answers, to Wake<<maxLag.
-const maxLag = 2
-
-// inOrder asks two different queries and checks that each gets its own
-// answer. Queries that this modem refuses are passed over, and so are those
-// that went wrong twice: a modem may answer OK to all that it doesn't know.
-func (s *session) inOrder(ctx context.Context, limit time.Duration) error {
-	right := 0
-	for _, id := range [...]string{"+CMGF", "+CREG", "+CPIN", "+CFUN", "+CSCS", "+CSMS"} {
-		query := id + "?"
-		if s.unordered.mute(query) {
-			continue
-		}
-		info, err := s.command(ctx, query, limit)
-		if answered(err) {
-			continue
-		}
-		if err == nil {
-			if _, ok := answer(info, id); !ok {
-				err = errMute // this OK may be another command's
-			}
-		}
-		switch {
-		case errors.Is(err, errMute):
-			s.unordered.note(query)
-			return err
-		case err != nil:
-			return err
-		}
-		delete(s.unordered, query)
-		if mode, _ := answer(info, "+CMGF"); id == "+CMGF" && s.inPDU && mode != "0" {
-			s.onSign(wire.TextMode)
-		}
-		if right++; right == 2 {
-			return nil
-		}
-	}
-	return nil
 }
 
 // pause waits for d, or less if the modem gives a sign.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,9 @@ import (
 // each. It keeps what is written meanwhile.
 type lagging struct {
 	lag      time.Duration
+	deaf     time.Duration // how long it hears nothing behind an answer
+	unknown  string        // a query that it leaves unanswered
+	spoke    atomic.Int64  // when it last answered, in nanoseconds
 	commands chan string
 	said     *io.PipeReader
 	voice    *io.PipeWriter
@@ -33,6 +37,10 @@ func newLagging(lag time.Duration) *lagging {
 func (m *lagging) run() {
 	for command := range m.commands {
 		time.Sleep(m.lag)
+		if command == m.unknown {
+			continue
+		}
+		m.spoke.Store(time.Now().UnixNano())
 		answer := "OK\r\n"
 		if name, ok := strings.CutSuffix(command, "?"); ok {
 			answer = strings.TrimPrefix(name, "AT") + ": 0,1\r\nOK\r\n"
@@ -51,7 +59,7 @@ func (m *lagging) Write(p []byte) (int, error) {
 		case c != '\r':
 			m.partial = append(m.partial, c)
 		default:
-			if command := bytes.TrimLeft(m.partial, "\x1b"); len(command) > 0 {
+			if command := bytes.TrimLeft(m.partial, "\x1b"); len(command) > 0 && time.Since(time.Unix(0, m.spoke.Load())) >= m.deaf {
 				m.commands <- string(command)
 			}
 			m.partial = m.partial[:0]
@@ -87,6 +95,48 @@ func TestSlowModemIsSynchronised(t *testing.T) {
 					info, err := s.command(context.Background(), id+"?", limitQuick)
 					if _, told := answer(info, id); err != nil || !told {
 						t.Errorf("%s? was answered by %q, %v", id, info, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestGapIsLearnt: a modem that loses what comes right behind its answers is
+// given time; one that only doesn't know a query is not.
+func TestGapIsLearnt(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		deaf    time.Duration
+		unknown string
+		gap     time.Duration
+	}{
+		{"none", 0, "", 0},
+		{"20 ms", 20 * time.Millisecond, "", 20 * time.Millisecond},
+		{"90 ms", 90 * time.Millisecond, "", 100 * time.Millisecond},
+		{"300 ms", 300 * time.Millisecond, "", 400 * time.Millisecond},
+		{"unknown query", 0, "AT+CMGF?", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newLagging(0)
+				m.deaf, m.unknown = c.deaf, c.unknown
+				s := newSession(m, Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
+				defer func() {
+					s.wire.End()
+					s.close()
+					<-s.wire.Done()
+				}()
+				begin := time.Now()
+				if err := s.resync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if took := time.Since(begin); s.gap != c.gap || took > 20*time.Second {
+					t.Errorf("gap %v after %v", s.gap, took)
+				}
+				for range 3 {
+					if _, err := s.command(context.Background(), "+CSQ", limitQuick); err != nil {
+						t.Error(err)
 					}
 				}
 			})

@@ -131,6 +131,7 @@ func (w *Wire) Permit() {
 // what V.250 asks for: an LF would be the first octet of a payload.
 func (w *Wire) writeCommand(b []byte) error {
 	text := string(bytes.TrimRight(b, "\r\n"))
+	w.awaitGap()
 	w.mu.Lock()
 	if w.ended {
 		w.mu.Unlock()
@@ -148,9 +149,32 @@ func (w *Wire) writeCommand(b []byte) error {
 	return w.writeOut([]byte(text + "\r"))
 }
 
+// SetGap has commands and payloads from now on wait until the modem has said
+// nothing for d: some lose what comes sooner.
+func (w *Wire) SetGap(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gap = d
+}
+
+// awaitGap waits until SetGap's time is over; a modem that goes on talking is
+// waited for twice as long.
+func (w *Wire) awaitGap() {
+	for range 2 {
+		w.mu.Lock()
+		left := w.gap - time.Since(w.octetAt)
+		w.mu.Unlock()
+		if left <= 0 {
+			return
+		}
+		time.Sleep(left)
+	}
+}
+
 // writePayload writes the payload, unless the command is over since its prompt
 // passed or is to be aborted: the engine then finds the final result.
 func (w *Wire) writePayload(b []byte) error {
+	w.awaitGap()
 	w.mu.Lock()
 	if w.aborted {
 		w.abort(Aborted)

@@ -163,6 +163,7 @@ type Wire struct {
 	goneErr error  // why the port is over
 	limit   time.Duration
 	pace    time.Duration
+	gap     time.Duration
 	cmd     command
 	flight  Flight
 	// patience rings when the command has taken too long, overdue when what is
@@ -184,6 +185,7 @@ type Wire struct {
 	strayAt time.Time // when something last came that nobody waited for
 	result  string    // the final result of the last command; "" once the next is written
 	heardAt time.Time // when the newest octet behind the last line came
+	octetAt time.Time // when the newest octet of all came
 
 	// Owned by the reading goroutine, under mu.
 	partial  []byte
@@ -323,7 +325,8 @@ func (w *Wire) receive() {
 		if n > 0 {
 			empty = 0
 			w.mu.Lock()
-			w.heardAt = time.Now()
+			w.octetAt = time.Now()
+			w.heardAt = w.octetAt
 			w.feed(buf[:n])
 			w.mu.Unlock()
 		} else if err == nil {
