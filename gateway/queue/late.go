@@ -113,7 +113,7 @@ func (q *Queue) recall(tx storage.Tx, id ID, m *Message, attempt, mr int) error 
 	if at < 0 {
 		return nil
 	}
-	known.Sent[at].MR = mr
+	known.Sent[at].MR, known.Sent[at].Settled = mr, a.Settled
 	return q.applyHeld(tx, key, known, at, m)
 }
 

@@ -306,7 +306,7 @@ func TestKeyBudgetOfLateAnswers(t *testing.T) {
 		for i := range 2 * scanHeld {
 			o.report(t, "a", 7, alice, FateTrying, o.now().Add(time.Duration(i)))
 		}
-		if n := o.keysOf(t, func(tx storage.Tx) error { _, err := o.Late(tx, id, 0, s); return err }); n > scanHeld+6 {
+		if n := o.keysOf(t, func(tx storage.Tx) error { _, err := o.Late(tx, id, 0, s); return err }); n > 2*scanHeld+5 {
 			t.Errorf("%s takes %d keys", s.Result, n)
 		}
 	}

@@ -281,6 +281,7 @@ type Queue struct {
 	open     storage.Table[struct{}]
 	siblings storage.Table[siblings]
 	held     storage.Table[heldReport]
+	early    storage.Table[struct{}]
 	counts   storage.Table[count]
 }
 
@@ -292,6 +293,7 @@ func New(keys *keyring.Keyring, p Policy) *Queue {
 		open:     storage.NewTable[struct{}]("open", 1),
 		siblings: storage.NewTable[siblings]("siblings", 1),
 		held:     storage.NewTable[heldReport]("held", 1),
+		early:    storage.NewTable[struct{}]("early", 1),
 		counts:   storage.NewTable[count]("sentcount", 1),
 	}
 }

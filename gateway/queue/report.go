@@ -44,21 +44,9 @@ type Report struct {
 	Fate   Fate
 }
 
-// siblings is what one SIM sent to one recipient, the newest last.
-type siblings struct {
-	Sent []sentAttempt `cbor:"1,keyasint"`
-}
-
-// sentAttempt is one attempt that a report may be about.
-type sentAttempt struct {
-	ID      []byte       `cbor:"1,keyasint"`
-	Attempt int          `cbor:"2,keyasint"`
-	MR      int          `cbor:"3,keyasint"`
-	Started storage.Time `cbor:"4,keyasint"`
-}
-
 // heldReport is a report that waits for its attempt. Its key is the time of
-// its arrival and a random part.
+// its arrival and a random part, so that the oldest are dropped first; early
+// finds it by what it is about.
 type heldReport struct {
 	Siblings []byte       `cbor:"1,keyasint"`
 	MR       int          `cbor:"2,keyasint"`
@@ -68,14 +56,12 @@ type heldReport struct {
 }
 
 const (
-	// keepSiblings is how many attempts of one SIM to one recipient are
-	// remembered.
-	keepSiblings = 16
-	// scanHeld is how many of the reports that came since an attempt began
-	// its settlement looks at.
+	// scanHeld is how many of the reports on its SIM, recipient and reference
+	// that came since an attempt began its settlement looks at.
 	scanHeld = 16
-	// sctsTolerance is how far the service centre's clock may be off.
-	sctsTolerance = 10 * time.Minute
+	// dropHeld is how many reports one transaction drops within
+	// storage.MaxKeys.
+	dropHeld = 40
 )
 
 // Reported applies a delivery report to the message that it is about. matched
@@ -94,11 +80,10 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 		return Outcome{}, false, err
 	}
 	if i < 0 {
-		return Outcome{}, false, q.held.Put(tx, heldKey(tx.Now(), holdID), held)
+		return Outcome{}, false, q.hold(tx, held, holdID)
 	}
 	about := &known.Sent[i]
-	if about.MR != held.MR { // in doubt until now: this is its reference
-		about.MR = held.MR
+	if about.learn(held) {
 		if err := q.siblings.Put(tx, key, known); err != nil {
 			return Outcome{}, false, err
 		}
@@ -157,39 +142,6 @@ func (q *Queue) Whose(tx storage.Tx, r Report) (imsi string, err error) {
 func (q *Queue) about(tx storage.Tx, key []byte, r heldReport) (known siblings, i int, err error) {
 	known, _, err = q.siblings.Find(tx, key)
 	return known, match(known.Sent, r), err
-}
-
-// match finds the attempt that a report is about, -1 for none: the newest with
-// its reference that the service centre can have taken by then, or else the
-// only one in doubt that the service centre can have taken then; of several of
-// one message, the first.
-func match(sent []sentAttempt, r heldReport) int {
-	newest, plausible := -1, -1
-	doubtful, unclear := -1, false
-	for i, s := range sent {
-		after := r.SCTS.Time().Sub(s.Started.Time())
-		switch {
-		case s.MR == r.MR:
-			newest = i
-			if r.SCTS != 0 && after >= -sctsTolerance {
-				plausible = i
-			}
-		case s.MR < 0 && (r.SCTS == 0 || after.Abs() <= sctsTolerance):
-			if doubtful < 0 {
-				doubtful = i
-			}
-			unclear = unclear || !bytes.Equal(s.ID, sent[doubtful].ID)
-		}
-	}
-	switch {
-	case plausible >= 0:
-		return plausible
-	case newest >= 0:
-		return newest
-	case !unclear:
-		return doubtful
-	}
-	return -1
 }
 
 // apply changes the message by a report on one of its attempts.
@@ -272,7 +224,7 @@ func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
 		return err
 	}
 	known.Sent = append(known.Sent, sentAttempt{
-		ID: id[:], Attempt: len(m.Attempts) - 1, MR: a.MR, Started: a.Started,
+		ID: id[:], Attempt: len(m.Attempts) - 1, MR: a.MR, Started: a.Started, Settled: a.Settled,
 	})
 	known.Sent = known.Sent[max(0, len(known.Sent)-keepSiblings):]
 	return q.applyHeld(tx, key, known, len(known.Sent)-1, m)
@@ -282,21 +234,48 @@ func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
 // attempt of m, and stores the siblings.
 func (q *Queue) applyHeld(tx storage.Tx, key []byte, known siblings, at int, m *Message) error {
 	about := &known.Sent[at]
-	early, err := q.held.Scan(tx, heldKey(about.Started.Time(), ID{}), nil, scanHeld)
+	early, err := q.earlyOn(tx, key, *about)
 	if err != nil {
 		return err
 	}
 	for _, row := range early {
-		if !bytes.Equal(row.Value.Siblings, key) || match(known.Sent, row.Value) != at {
+		report, found, err := q.held.Find(tx, row)
+		if err != nil {
+			return err
+		}
+		if !found || match(known.Sent, report) != at {
 			continue
 		}
-		about.MR = row.Value.MR
-		q.apply(m, about.Attempt, row.Value, tx.Now())
-		if err := q.held.Delete(tx, row.Key); err != nil {
+		about.learn(report)
+		q.apply(m, about.Attempt, report, tx.Now())
+		if err := q.release(tx, row, report); err != nil {
 			return err
 		}
 	}
 	return q.siblings.Put(tx, key, known)
+}
+
+// earlyOn are the keys, in order of time, of held reports that may be about an
+// attempt among the siblings under the key: those with its reference, or with
+// any where it has none, that came since it began.
+func (q *Queue) earlyOn(tx storage.Tx, key []byte, s sentAttempt) ([][]byte, error) {
+	since := heldKey(s.Started.Time(), ID{})
+	from, to, limit := key, storage.PrefixEnd(key), 2*scanHeld
+	if s.MR >= 0 {
+		from, to, limit = earlyKey(key, s.MR, since), storage.PrefixEnd(earlyKey(key, s.MR, nil)), scanHeld
+	}
+	rows, err := q.early.Scan(tx, from, to, limit)
+	if err != nil {
+		return nil, err
+	}
+	var found [][]byte
+	for _, row := range rows {
+		if held := row.Key[min(len(row.Key), len(key)+1):]; bytes.Compare(held, since) >= 0 {
+			found = append(found, held)
+		}
+	}
+	slices.SortFunc(found, bytes.Compare)
+	return found[:min(len(found), scanHeld)], nil
 }
 
 // forget takes the message out of report matching.
@@ -337,10 +316,36 @@ func (q *Queue) Dated(tx storage.Tx) (bool, error) {
 	return len(counts) > 0, err
 }
 
-// DropHeld deletes up to limit held reports whose time is over and returns how
-// many: they belong to no message of ours.
+// DropHeld deletes up to limit held reports whose time is over, or as many as
+// fit one transaction, and returns how many: they belong to no message of ours.
 func (q *Queue) DropHeld(tx storage.Tx, limit int) (int, error) {
-	return q.held.Drop(tx, q.heldUntil(tx), limit)
+	rows, err := q.held.Scan(tx, nil, q.heldUntil(tx), min(limit, dropHeld))
+	if err != nil {
+		return 0, err
+	}
+	for _, row := range rows {
+		if err := q.release(tx, row.Key, row.Value); err != nil {
+			return 0, err
+		}
+	}
+	return len(rows), nil
+}
+
+// hold keeps a report for the settlement that it may have overtaken.
+func (q *Queue) hold(tx storage.Tx, r heldReport, id ID) error {
+	key := heldKey(tx.Now(), id)
+	if err := q.early.Put(tx, earlyKey(r.Siblings, r.MR, key), struct{}{}); err != nil {
+		return err
+	}
+	return q.held.Put(tx, key, r)
+}
+
+// release deletes a held report.
+func (q *Queue) release(tx storage.Tx, key []byte, r heldReport) error {
+	if err := q.early.Delete(tx, earlyKey(r.Siblings, r.MR, key)); err != nil {
+		return err
+	}
+	return q.held.Delete(tx, key)
 }
 
 // heldUntil is the key that ends the held reports whose time is over.
@@ -350,6 +355,12 @@ func (q *Queue) heldUntil(tx storage.Tx) []byte {
 
 func heldKey(at time.Time, id ID) []byte {
 	return append(binary.BigEndian.AppendUint64(nil, uint64(storage.TimeOf(at))), id[:]...)
+}
+
+// earlyKey is where early finds the report held under a key: by SIM, recipient
+// and reference first, so that no other's reports are ever in its way.
+func earlyKey(siblings []byte, mr int, held []byte) []byte {
+	return slices.Concat(siblings, []byte{byte(mr)}, held) //nolint:gosec // 8 bits
 }
 
 // recipient is the token of an address's last 8 digits.

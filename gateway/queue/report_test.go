@@ -17,38 +17,6 @@ func taken(t *testing.T, o *office, to string, mr byte) ID {
 	return id
 }
 
-func TestOneReferenceTwice(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		// scts is when the service centre took the message, after the second
-		// one was sent.
-		scts  time.Duration
-		known bool
-		first bool
-	}{
-		{"after the second was sent", time.Second, true, false},
-		{"before the second was sent", -30 * time.Minute, true, true},
-		{"a little before, as clocks differ", -5 * time.Minute, true, false},
-		{"unknown", 0, false, false},
-		{"before both", -3 * time.Hour, true, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			o := newOffice(t)
-			first := taken(t, o, alice, 7)
-			o.pass(time.Hour)
-			second := taken(t, o, alice, 7)
-			var scts time.Time
-			if c.known {
-				scts = o.now().Add(c.scts)
-			}
-			out, matched := o.report(t, "a", 7, alice, FateDelivered, scts)
-			if want := map[bool]ID{true: first, false: second}[c.first]; !matched || out.ID != want {
-				t.Errorf("matched: %v; the first one: %v, want %v", matched, out.ID == first, c.first)
-			}
-		})
-	}
-}
-
 func TestReportsAreToldApart(t *testing.T) {
 	for _, c := range []struct {
 		name, modem, to string
@@ -57,6 +25,7 @@ func TestReportsAreToldApart(t *testing.T) {
 	}{
 		{"its own", "a", alice, 7, true},
 		{"without a country code", "a", "0612345678", 7, true},
+		{"with an international prefix", "a", "0033612345678", 7, true},
 		{"another SIM", "b", alice, 7, false},
 		{"another recipient", "a", bob, 7, false},
 		{"another reference", "a", alice, 8, false},
@@ -117,31 +86,6 @@ func TestReportOfAnUnknownSIM(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-func TestReportOnADoubt(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		doubts  int
-		scts    time.Duration
-		matched bool
-	}{
-		{"the only one", 1, time.Second, true},
-		{"clocks differ", 1, 5 * time.Minute, true},
-		{"sent long after", 1, time.Hour, false},
-		{"sent long before", 1, -time.Hour, false},
-		{"one of two", 2, time.Second, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			o := newOffice(t)
-			for range c.doubts {
-				inDoubt(t, o)
-			}
-			if _, matched := o.report(t, "a", 7, alice, FateDelivered, o.now().Add(c.scts)); matched != c.matched {
-				t.Errorf("matched: %v", matched)
-			}
-		})
 	}
 }
 
@@ -288,6 +232,44 @@ func TestReportBeforeTheAnswer(t *testing.T) {
 	}
 }
 
+// What else is reported meanwhile, of whatever SIM, recipient and reference,
+// hides no report from its attempt.
+func TestEarlyReportAmongOthers(t *testing.T) {
+	for name, result := range map[string]Settlement{"accepted": accepted(7), "in doubt": doubt()} {
+		for _, c := range []struct {
+			name  string
+			other func(o *office, i int)
+		}{
+			{"of other SIMs", func(o *office, i int) {
+				o.report(t, fmt.Sprint("other", i), 7, alice, FateDelivered, o.now())
+			}},
+			{"to other recipients", func(o *office, i int) {
+				o.report(t, "a", 7, fmt.Sprintf("+336000000%02d", i), FateDelivered, o.now())
+			}},
+			{"with other references", func(o *office, i int) {
+				if result.Result == ResultAccepted { // a doubt can't be told from them
+					o.report(t, "a", byte(100+i), alice, FateDelivered, o.now())
+				}
+			}},
+		} {
+			t.Run(name+", "+c.name, func(t *testing.T) {
+				o := newOffice(t)
+				id := o.enqueue(t, alice, 5*time.Minute)
+				b := o.begin(t, id, o.carrier("a"))
+				for i := range 4 * scanHeld {
+					o.pass(time.Millisecond)
+					c.other(o, i)
+				}
+				o.pass(time.Second)
+				o.report(t, "a", 7, alice, FateDelivered, o.now())
+				o.pass(time.Second)
+				o.settle(t, b, result)
+				o.want(t, id, Delivered)
+			})
+		}
+	}
+}
+
 // A report that came before the attempt began is of an earlier message, which
 // has been forgotten.
 func TestReportOfTheDeparted(t *testing.T) {
@@ -311,6 +293,21 @@ func TestOldSiblingsAreForgotten(t *testing.T) {
 		if out, matched := o.report(t, "a", byte(i+1), alice, FateDelivered, o.now()); !matched || out.ID != id {
 			t.Errorf("sibling %d: matched %v", i+1, matched)
 		}
+	}
+}
+
+// However many reports are held, they are dropped in transactions that fit.
+func TestManyHeldReportsAreDropped(t *testing.T) {
+	o := newOffice(t)
+	for i := range 3 * dropHeld {
+		o.report(t, "a", byte(i), alice, FateDelivered, o.now())
+	}
+	o.pass(DefaultPolicy().ReportHold + time.Second)
+	for range 3 {
+		o.do(t, func(tx storage.Tx) error { _, err := o.DropHeld(tx, storage.MaxKeys); return err })
+	}
+	if left := o.dump(t); len(left) != 0 {
+		t.Errorf("%d records are left", len(left))
 	}
 }
 

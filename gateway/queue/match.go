@@ -1,0 +1,230 @@
+package queue
+
+import (
+	"bytes"
+	"time"
+
+	"smsotpd/storage"
+)
+
+// siblings is what one SIM sent to one recipient, the newest last.
+type siblings struct {
+	Sent []sentAttempt `cbor:"1,keyasint"`
+}
+
+// sentAttempt is one attempt that a report may be about.
+type sentAttempt struct {
+	ID      []byte       `cbor:"1,keyasint"`
+	Attempt int          `cbor:"2,keyasint"`
+	MR      int          `cbor:"3,keyasint"`
+	Started storage.Time `cbor:"4,keyasint"`
+	// Settled is when the attempt ended: the service centre took it by then.
+	Settled storage.Time `cbor:"5,keyasint,omitempty"`
+	// SCTS and Fate are what the first and the best report on it said.
+	SCTS storage.Time `cbor:"6,keyasint,omitempty"`
+	Fate Fate         `cbor:"7,keyasint,omitempty"`
+}
+
+const (
+	// keepSiblings is how many attempts of one SIM to one recipient are
+	// remembered.
+	keepSiblings = 16
+	// inAir bounds how long after its begin the service centre takes an
+	// attempt: the driver waits no longer for prompt and answer.
+	inAir = 190 * time.Second
+	// sctsTolerance is how far the service centre's clock may be off.
+	sctsTolerance = 10 * time.Minute
+	// sctsSame is by how much the time stamps in two reports on one attempt may
+	// differ; they should be equal.
+	sctsSame = 5 * time.Second
+	// zoneStep and zoneMost are what a wrong time zone is a multiple of, and at
+	// most; zoneTolerance is how far off the clock may be then.
+	zoneStep, zoneMost = 15 * time.Minute, 14 * time.Hour
+	zoneTolerance      = 30 * time.Second
+)
+
+// kind is why an attempt may be the one that a report is about, the best reason
+// first. A modem may use one reference for all that it sends, so that an attempt
+// in doubt whose time is right comes before a reference whose time is wrong.
+type kind int
+
+const (
+	// byReference: the reference is right, and the time within the tolerance.
+	byReference kind = iota
+	// byTime: in doubt, and the only message with that time.
+	byTime
+	// byZone: the reference is right, and the time but for the zone.
+	byZone
+	// byTimeZone: in doubt, and the only message with that time but for the zone.
+	byTimeZone
+	// byOrder: the reference is right, and it began before that time.
+	byOrder
+	// byNumber: only the reference is right.
+	byNumber
+	unfit
+)
+
+// fit is how well an attempt fits a report: off is how far the time stamp lies
+// from the time in which the service centre can have taken it.
+type fit struct {
+	kind kind
+	off  time.Duration
+}
+
+// match finds the attempt that a report is about, -1 for none.
+func match(sent []sentAttempt, r heldReport) int {
+	fits := make([]fit, len(sent))
+	for i, s := range sent {
+		fits[i] = s.fit(r)
+	}
+	for k := byReference; k < unfit; k++ {
+		if k == byTime || k == byTimeZone {
+			at, many := only(sent, fits, k)
+			switch {
+			case many: // nor is a wrong zone a better reason then
+				fits = withoutDoubts(fits)
+			case at >= 0:
+				return at
+			}
+		} else if at := nearest(sent, fits, k, r.SCTS != 0); at >= 0 {
+			return at
+		}
+	}
+	return -1
+}
+
+// nearest is the attempt of a kind whose time fits best, -1 for none: of
+// several that fit alike the newest, but where time is known one whose end is
+// not.
+func nearest(sent []sentAttempt, fits []fit, k kind, timed bool) int {
+	best := -1
+	for i, f := range fits {
+		switch {
+		case f.kind != k:
+		case best < 0, f.off < fits[best].off,
+			f.off == fits[best].off && (!timed || sent[best].ended() || !sent[i].ended()):
+			best = i
+		}
+	}
+	return best
+}
+
+// only is the first attempt of a kind, -1 for none; many says that another
+// message has one too.
+func only(sent []sentAttempt, fits []fit, k kind) (at int, many bool) {
+	at = -1
+	for i, f := range fits {
+		switch {
+		case f.kind != k:
+		case at < 0:
+			at = i
+		case !bytes.Equal(sent[i].ID, sent[at].ID):
+			return -1, true
+		}
+	}
+	return at, false
+}
+
+// withoutDoubts leaves the attempts whose reference is known.
+func withoutDoubts(fits []fit) []fit {
+	for i, f := range fits {
+		if f.kind == byTime || f.kind == byTimeZone {
+			fits[i].kind = unfit
+		}
+	}
+	return fits
+}
+
+// fit says how well the attempt fits a report.
+func (s sentAttempt) fit(r heldReport) fit {
+	scts := r.SCTS.Time()
+	switch {
+	case s.MR >= 0 && s.MR != r.MR:
+		return fit{kind: unfit}
+	case s.MR < 0 && r.SCTS == 0:
+		return fit{kind: byTime}
+	case r.SCTS == 0:
+		return fit{kind: byReference}
+	case s.SCTS != 0: // an earlier report has told when it was taken
+		return s.fitAgain(scts)
+	}
+	kinds := [...]kind{byReference, byZone}
+	if s.MR < 0 {
+		kinds = [...]kind{byTime, byTimeZone}
+	}
+	off, zoned := s.off(scts), s.offZone(scts)
+	switch {
+	case off <= sctsTolerance:
+		return fit{kinds[0], off}
+	case zoned <= 2*zoneTolerance:
+		return fit{kinds[1], zoned}
+	case s.MR < 0:
+		return fit{kind: unfit}
+	case scts.After(s.Started.Time()):
+		return fit{kind: byOrder}
+	}
+	return fit{kind: byNumber}
+}
+
+// fitAgain is fit for an attempt that was reported on: another time stamp is of
+// another message. That may be in the air still, so nothing that is known to
+// have arrived takes it away from it.
+func (s sentAttempt) fitAgain(scts time.Time) fit {
+	off := scts.Sub(s.SCTS.Time()).Abs()
+	switch {
+	case off <= sctsSame:
+		return fit{byReference, off}
+	case s.Fate == FateDelivered:
+		return fit{kind: unfit}
+	}
+	return fit{kind: byNumber}
+}
+
+// off is how far a time stamp lies from the time in which the service centre can
+// have taken the attempt.
+func (s sentAttempt) off(scts time.Time) time.Duration {
+	from := s.Started.Time()
+	to := min(s.Settled, storage.TimeOf(from.Add(inAir))).Time()
+	return max(0, from.Sub(scts), scts.Sub(later(from, to)))
+}
+
+// offZone is off for a clock in a wrong time zone. One that is slow by it is
+// less likely than one that is fast, or a message that was taken late.
+func (s sentAttempt) offZone(scts time.Time) time.Duration {
+	least := zoneMost
+	nearest := scts.Sub(s.Started.Time()).Round(zoneStep)
+	for _, zone := range [...]time.Duration{nearest - zoneStep, nearest, nearest + zoneStep} {
+		off := s.off(scts.Add(-zone))
+		if zone == 0 || zone.Abs() > zoneMost || off > zoneTolerance {
+			continue
+		}
+		if zone < 0 {
+			off += zoneTolerance
+		}
+		least = min(least, off)
+	}
+	return least
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// ended says whether a report has told what became of the attempt.
+func (s sentAttempt) ended() bool { return s.Fate != "" && s.Fate != FateTrying }
+
+// learn takes in what a report on the attempt says, and whether that is new.
+func (s *sentAttempt) learn(r heldReport) bool {
+	before := *s
+	s.MR = r.MR // the one that it was in doubt of
+	if s.SCTS == 0 {
+		s.SCTS = r.SCTS
+	}
+	if r.Fate != FateTrying && s.Fate != FateDelivered || s.Fate == "" {
+		s.Fate = r.Fate
+	}
+	return s.MR != before.MR || s.SCTS != before.SCTS || s.Fate != before.Fate
+}
