@@ -207,8 +207,9 @@ func (l *loopback) wake() {
 	}
 }
 
-// lastDigits are what two writings of one number have in common: the last 8.
-func lastDigits(number string) string { return number[max(0, len(number)-8):] }
+// lastDigits are what two writings of one number have in common, with country
+// code and without: no plan has mobile numbers of less than 5 digits.
+func lastDigits(number string) string { return number[max(0, len(number)-5):] }
 
 // validFor is TP-VP of the loopback's messages: 5 minutes.
 const validFor = 0

@@ -13,7 +13,7 @@ import (
 
 // A delivery report names its message by SIM, TP-MR and recipient alone, and
 // TP-MR has 8 bits and is the modem's choice. So every attempt that may be
-// reported on is remembered under (SIM, last 8 digits of the recipient), and a
+// reported on is remembered under (SIM, last digits of the recipient), and a
 // report that finds no attempt is held for a while, since it may overtake the
 // answer that it belongs to.
 
@@ -62,6 +62,11 @@ const (
 	// dropHeld is how many reports one transaction drops within
 	// storage.MaxKeys.
 	dropHeld = 40
+	// commonDigits is how many last digits all writings of a number share, with
+	// and without country code or trunk prefix: no plan has shorter mobile
+	// numbers (Falkland and Cook Islands, St Helena), and where they are
+	// longer, SIM, TP-MR and SCTS tell apart what the digits don't.
+	commonDigits = 5
 )
 
 // Reported applies a delivery report to the message that it is about. matched
@@ -363,7 +368,7 @@ func earlyKey(siblings []byte, mr int, held []byte) []byte {
 	return slices.Concat(siblings, []byte{byte(mr)}, held) //nolint:gosec // 8 bits
 }
 
-// recipient is the token of an address's last 8 digits.
+// recipient is the token of what all writings of an address share.
 func (q *Queue) recipient(address string) []byte {
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {
@@ -371,7 +376,7 @@ func (q *Queue) recipient(address string) []byte {
 		}
 		return r
 	}, address)
-	token := q.keys.Lookup("recipient", []byte(digits[max(0, len(digits)-8):]))
+	token := q.keys.Lookup("recipient", []byte(digits[max(0, len(digits)-commonDigits):]))
 	return token[:]
 }
 

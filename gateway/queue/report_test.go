@@ -43,6 +43,29 @@ func TestReportsAreToldApart(t *testing.T) {
 	}
 }
 
+// Where national numbers are short, a writing without country code has few
+// digits in common with the one that was sent to.
+func TestReportWithoutCountryCode(t *testing.T) {
+	for to, writings := range map[string][]string{
+		"+3546111234":    {"3546111234", "003546111234", "6111234", "06111234"}, // Iceland
+		"+3725123456":    {"5123456", "05123456"},                               // Estonia
+		"+376312345":     {"312345"},                                            // Andorra
+		"+298211234":     {"211234", "00298211234"},                             // Faroes
+		"+50051234":      {"51234", "050051234"},                                // Falkland Islands
+		"+5491123456789": {"1123456789", "0111523456789"},                       // Argentina
+	} {
+		for _, writing := range writings {
+			o := newOffice(t)
+			id := taken(t, o, to, 7)
+			if _, matched := o.report(t, "a", 7, writing, FateDelivered, o.now()); !matched {
+				t.Errorf("%s is not taken for %s", writing, to)
+				continue
+			}
+			o.want(t, id, Delivered)
+		}
+	}
+}
+
 // TestReportOfAnUnknownSIM: a modem that has not said which SIM is in it hands
 // over a report. Reference and recipient tell whose it is, if only one is.
 func TestReportOfAnUnknownSIM(t *testing.T) {
