@@ -18,7 +18,7 @@ const DefaultInboundRetention = 7 * 24 * time.Hour
 func (g *Gateway) Received(ctx context.Context, m modem.Inbound) error {
 	draft := g.inbound.Draft(inbound.Part{
 		Modem: m.Modem, SIM: cmp.Or(m.IMSI, "modem-"+m.Modem), From: m.From,
-		Ref: m.Ref, Number: int(m.Part), Of: int(m.Parts),
+		Ref: m.Ref, Wide: m.Wide, Number: int(m.Part), Of: int(m.Parts),
 		Sent: m.SCTS, Undecodable: m.Undecodable, TPDU: m.PDU,
 	})
 	fresh := false

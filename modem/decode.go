@@ -118,7 +118,7 @@ func decodeDeliver(raw []byte) Inbound {
 	}
 	return Inbound{
 		From: d.from, SCTS: d.scts, Text: text, Data: data,
-		Ref: d.header.ref, Part: d.header.part, Parts: d.header.parts, PDU: raw,
+		Ref: d.header.ref, Wide: d.header.wide, Part: d.header.part, Parts: d.header.parts, PDU: raw,
 	}
 }
 
@@ -177,6 +177,7 @@ type deliver struct {
 // userHeader is what counts of TP-UDH, TS 23.040 9.2.3.24.
 type userHeader struct {
 	ref         uint16 // concatenation; all 0 for a message that is whole
+	wide        bool   // ref has 16 bits
 	part, parts byte
 	// National language tables, TS 23.038 6.2.1.2.4; 0 is the default.
 	locking, single int
@@ -271,9 +272,9 @@ func parseUserHeader(b []byte) userHeader {
 		b = b[2+len(value):]
 		switch {
 		case id == ieConcatenated8 && len(value) == 3:
-			h.concatenated(uint16(value[0]), value[1], value[2])
+			h.concatenated(uint16(value[0]), false, value[1], value[2])
 		case id == ieConcatenated16 && len(value) == 4:
-			h.concatenated(uint16(value[0])<<8|uint16(value[1]), value[2], value[3])
+			h.concatenated(uint16(value[0])<<8|uint16(value[1]), true, value[2], value[3])
 		case id == ieSingleShift && len(value) == 1:
 			h.single = int(value[0])
 		case id == ieLockingShift && len(value) == 1:
@@ -285,11 +286,11 @@ func parseUserHeader(b []byte) userHeader {
 
 // concatenated notes the place of a part. Numbers that can't be, or are out of
 // bounds, make it a message of its own.
-func (h *userHeader) concatenated(ref uint16, parts, part byte) {
+func (h *userHeader) concatenated(ref uint16, wide bool, parts, part byte) {
 	if parts < 2 || parts > maxParts || part < 1 || part > parts {
 		return
 	}
-	h.ref, h.parts, h.part = ref, parts, part
+	h.ref, h.wide, h.parts, h.part = ref, wide, parts, part
 }
 
 // join reads the text and data of parts in order. What stands in one alphabet

@@ -101,6 +101,7 @@ func TestDecodeConcatenated(t *testing.T) {
 	}{
 		{"8 bit", "0003AB0302", 0xab, 2, 3},
 		{"16 bit", "080401020A0A", 0x0102, 10, 10},
+		{"16 bit, and few of them", "080400AB0302", 0xab, 2, 3},
 		{"among others", "2401010003070201", 7, 1, 2},
 		{"the last counts", "0003070201 0003080202", 8, 2, 2},
 		{"part 0", "0003AB0300", 0, 0, 0},
@@ -111,7 +112,8 @@ func TestDecodeConcatenated(t *testing.T) {
 		{"255 parts", "0804FFFFFFFF", 0, 0, 0},
 	} {
 		in := decodeDeliver(gsm(mustHex(c.header), "part"))
-		if in.Undecodable || in.Text != "part" || in.Ref != c.ref || in.Part != c.part || in.Parts != c.parts {
+		if in.Undecodable || in.Text != "part" || in.Ref != c.ref || in.Part != c.part || in.Parts != c.parts ||
+			in.Wide != strings.HasPrefix(c.name, "16 bit") {
 			t.Errorf("%s: ref %d, %d of %d, %q", c.name, in.Ref, in.Part, in.Parts, in.Text)
 		}
 	}

@@ -167,8 +167,10 @@ type Inbound struct {
 	Text string
 	Data []byte
 	// Part of Parts of the message that its sender calls Ref (TS 23.040
-	// 9.2.3.24.1 and .8); all 0 for a message that is whole.
+	// 9.2.3.24.1 and .8); all 0 for a message that is whole. Wide: Ref has 16
+	// bits, and is another than the same of 8.
 	Ref         uint16
+	Wide        bool
 	Part, Parts byte
 	SCTS        time.Time
 	// Undecodable: PDU is all that there is.

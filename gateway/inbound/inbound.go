@@ -10,7 +10,7 @@
 //   - A message handed in is durable when its transaction is, whole or in
 //     parts, readable or not, so that the modem may forget it.
 //   - The same TPDU from the same SIM is kept once, however often it is handed
-//     in while it is kept.
+//     in, or sent again by the network, while it is kept.
 //   - Sender and content are sealed; nothing here prints them.
 package inbound
 
@@ -33,10 +33,6 @@ import (
 // MaxParts is how many parts a message may have; one that claims more is kept
 // as messages of their own (otp-rules: bound hostile PDUs).
 const MaxParts = 10
-
-// together is how long after its first part the others of a message may come.
-// Senders use a reference again after 256 messages at the earliest.
-const together = 24 * time.Hour
 
 // ErrBadID: the text is no message's id.
 var ErrBadID = errors.New("inbound: no such id")
@@ -75,8 +71,10 @@ type Part struct {
 	// From is its sender as the network gave it.
 	From string
 	// Ref, Number and Of place it in a message of several parts (TS 23.040
-	// 9.2.3.24.1); Of is 0 for one that is whole.
+	// 9.2.3.24.1); Of is 0 for one that is whole. Wide references, of 16 bits,
+	// are others than those of 8.
 	Ref        uint16
+	Wide       bool
 	Number, Of int
 	// Sent is when the service centre took it, as it says.
 	Sent time.Time
@@ -126,7 +124,7 @@ type record struct {
 	Numbers []int `cbor:"5,keyasint,omitempty"`
 	Of      int   `cbor:"6,keyasint,omitempty"`
 	// Thread is the key in threads while parts are missing, Seen are those in
-	// seen.
+	// seen. Received is when the first part came, Sent is of that too.
 	Thread []byte   `cbor:"7,keyasint,omitempty"`
 	Seen   [][]byte `cbor:"8,keyasint,omitempty"`
 	// Sealed is the CBOR of secret.
@@ -144,8 +142,11 @@ type Book struct {
 	keys     *keyring.Keyring
 	read     func(tpdus [][]byte) (Content, error)
 	messages storage.Table[record]
-	// threads find a message of which parts are missing, seen any by its TPDU.
-	threads, seen storage.Table[[]byte]
+	// threads find the messages of which parts are missing: their ids, one
+	// behind the other, the oldest first.
+	threads storage.Table[[]byte]
+	// seen has the TPDUs that are kept; the values say nothing.
+	seen storage.Table[[]byte]
 }
 
 // NewBook makes a Book; read makes one content of a message's TPDUs in their
@@ -172,87 +173,27 @@ func (b *Book) Draft(p Part) Draft {
 	if p.Of < 2 || p.Of > MaxParts || p.Number < 1 || p.Number > p.Of || p.Undecodable {
 		p.Number, p.Of = 0, 0
 	}
-	d := Draft{part: p, nonce: keyring.NewNonce(), seen: b.keys.Lookup("inbound seen", []byte(p.SIM), p.TPDU)}
+	d := Draft{part: p, nonce: keyring.NewNonce(), seen: b.keys.Lookup("inbound seen", []byte(p.SIM), lasting(p))}
 	random := keyring.NewNonce()
 	copy(d.tail[:], random[:])
+	kind := byte(0)
+	if p.Wide {
+		kind = 1
+	}
 	d.thread = b.keys.Lookup("inbound thread", []byte(p.SIM), []byte(p.From),
-		binary.BigEndian.AppendUint16(nil, p.Ref), []byte{byte(p.Of)}) //nolint:gosec // at most MaxParts
+		binary.BigEndian.AppendUint16(nil, p.Ref), []byte{byte(p.Of), kind}) //nolint:gosec // at most MaxParts
 	return d
 }
 
-// Keep stores the part, in the message that it belongs to. It says whether it
-// was new.
-func (b *Book) Keep(tx storage.Tx, d Draft) (bool, error) {
-	if _, known, err := b.seen.Find(tx, d.seen[:]); err != nil || known {
-		return false, err
+// lasting is the TPDU without what may differ when the network sends it again:
+// of the first octet, only message type and header indicator are the message's
+// own (TS 23.040 9.2.2.1), TP-MMS, TP-LP and their like are of the way it came.
+func lasting(p Part) []byte {
+	if p.Undecodable || len(p.TPDU) == 0 {
+		return p.TPDU
 	}
-	id, rec, sec, err := b.place(tx, d)
-	if err != nil {
-		return false, err
-	}
-	rec.Seen = append(rec.Seen, d.seen.Bytes())
-	plain, err := cbor.Marshal(sec)
-	if err != nil {
-		return false, fmt.Errorf("inbound: %w", err)
-	}
-	rec.Sealed = b.keys.SealNonce(d.nonce, b.ref(id), plain)
-	switch {
-	case len(rec.Numbers) < rec.Of:
-		rec.Thread = d.thread.Bytes()
-		err = b.threads.Put(tx, rec.Thread, id[:])
-	case rec.Thread != nil:
-		err = b.threads.Delete(tx, rec.Thread)
-		rec.Thread = nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if err := b.seen.Put(tx, d.seen[:], id[:]); err != nil {
-		return false, err
-	}
-	return true, b.messages.Put(tx, id[:], rec)
-}
-
-// place is the message that the part belongs to, with the part in it.
-func (b *Book) place(tx storage.Tx, d Draft) (ID, record, secret, error) {
-	p := d.part
-	if p.Of > 0 {
-		id, rec, sec, err := b.begun(tx, d)
-		if err != nil {
-			return id, rec, sec, err
-		}
-		if at, twice := slices.BinarySearch(rec.Numbers, p.Number); rec.Of > 0 && !twice {
-			rec.Numbers = slices.Insert(rec.Numbers, at, p.Number)
-			sec.TPDUs = slices.Insert(sec.TPDUs, at, p.TPDU)
-			return id, rec, sec, nil
-		}
-	}
-	rec := record{
-		Modem: p.Modem, Sent: storage.TimeOf(p.Sent), Received: storage.TimeOf(tx.Now()),
-		Undecodable: p.Undecodable, Of: p.Of,
-	}
-	if p.Of > 0 {
-		rec.Numbers = []int{p.Number}
-	}
-	return newID(tx.Now(), d.tail), rec, secret{From: p.From, TPDUs: [][]byte{p.TPDU}}, nil
-}
-
-// begun is the message of which the part is another one; a zero record where
-// there is none, or none that opens: the part must be kept all the same.
-func (b *Book) begun(tx storage.Tx, d Draft) (id ID, rec record, sec secret, err error) {
-	key, known, err := b.threads.Find(tx, d.thread[:])
-	if err != nil || !known || len(key) != len(id) {
-		return id, rec, sec, err
-	}
-	id = ID(key)
-	rec, known, err = b.messages.Find(tx, id[:])
-	if err != nil || !known || tx.Now().Sub(rec.Received.Time()) > together {
-		return id, record{}, sec, err
-	}
-	if sec, err = b.unseal(id, rec); err != nil {
-		return id, record{}, secret{}, nil
-	}
-	return id, rec, sec, nil
+	const own = 0x43 // TP-MTI, TP-UDHI
+	return slices.Concat([]byte{p.TPDU[0] & own}, p.TPDU[1:])
 }
 
 func (b *Book) ref(id ID) keyring.Ref {
@@ -361,17 +302,8 @@ func (b *Book) forget(tx storage.Tx, row storage.Row[record]) error {
 			return err
 		}
 	}
-	if thread := row.Value.Thread; thread != nil {
-		// A later message may have the thread by now.
-		key, known, err := b.threads.Find(tx, thread)
-		if err != nil {
-			return err
-		}
-		if known && slices.Equal(key, row.Key) {
-			if err := b.threads.Delete(tx, thread); err != nil {
-				return err
-			}
-		}
+	if err := b.leave(tx, row.Value.Thread, row.Key); err != nil {
+		return err
 	}
 	return b.messages.Delete(tx, row.Key)
 }

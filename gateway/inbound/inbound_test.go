@@ -19,8 +19,8 @@ import (
 
 const alice, bob = "+33612345678", "+33698765432"
 
-// desk is a Book on a real store whose clock the test sets. Its TPDUs are
-// their own text.
+// desk is a Book on a real store whose clock the test sets. Its TPDUs are a
+// first octet and their text.
 type desk struct {
 	*Book
 	t     *testing.T
@@ -46,10 +46,14 @@ func newDesk(t *testing.T) *desk {
 	d.must(err)
 	t.Cleanup(func() { _ = d.store.Close() })
 	d.Book = NewBook(keys, func(tpdus [][]byte) (Content, error) {
-		if bytes.HasPrefix(tpdus[0], []byte("bad")) {
+		text := ""
+		for _, tpdu := range tpdus {
+			text += string(tpdu[1:])
+		}
+		if strings.HasPrefix(text, "bad") {
 			return Content{}, errors.New("bad")
 		}
-		return Content{Text: string(bytes.Join(tpdus, nil))}, nil
+		return Content{Text: text}, nil
 	})
 	return d
 }
@@ -101,7 +105,12 @@ func (d *desk) dump() []storage.Entry {
 	return all
 }
 
-func whole(text string) Part { return Part{Modem: "a", SIM: "1", From: alice, TPDU: []byte(text)} }
+func whole(text string) Part {
+	return Part{Modem: "a", SIM: "1", From: alice, TPDU: append([]byte{deliver}, text...)}
+}
+
+// deliver is the first octet of most messages: SMS-DELIVER, no more wait.
+const deliver = 0x04
 
 func part(ref uint16, n, of int, text string) Part {
 	p := whole(text)
