@@ -20,15 +20,15 @@ type Inbound struct {
 
 // InboundMessage is an SMS that somebody sent to one of the SIMs.
 type InboundMessage struct {
-	ID         string     `json:"id"`
+	ID         string     `json:"id" doc:"Names the message as far as it has come. When more of it comes, it gets another id and is listed as the newest, in place of what was listed before."`
 	Modem      string     `json:"modem" doc:"The modem that received it."`
 	From       string     `json:"from" doc:"The sender as the network gave it: a number, or a name of letters, which anybody can choose. Empty where it can't be read."`
 	Text       string     `json:"text" doc:"Empty where it has none, or none that can be read."`
 	Data       *string    `json:"data" doc:"What an 8-bit message holds, in base64; null for others."`
 	SentAt     *time.Time `json:"sent_at" doc:"When the service centre took it, as it says; null where it doesn't."`
-	ReceivedAt time.Time  `json:"received_at"`
+	ReceivedAt time.Time  `json:"received_at" doc:"When its first part came."`
 	Parts      int        `json:"parts" minimum:"1" doc:"How many SMS it is made of."`
-	Missing    []int      `json:"missing" nullable:"false" doc:"Which of them, counted from 1, have not come; the text then has gaps. A message keeps its id and its place when more of it comes."`
+	Missing    []int      `json:"missing" nullable:"false" doc:"Which of them, counted from 1, have not come; the text then has gaps. When one of them comes, the message is listed anew, as the newest."`
 	TPDU       *string    `json:"tpdu" doc:"The message as the network sent it, in hex, where it can't be read; null for others."`
 }
 
@@ -43,7 +43,7 @@ func inboundParameters() []parameter {
 	return []parameter{
 		{"limit", fmt.Sprintf("How many messages at most; %d if left out.", defaultPage), &huma.Schema{Type: huma.TypeInteger, Minimum: &one, Maximum: &most}},
 		{"before", "Only messages that came before the one with this id.", id},
-		{"after", "Only messages that came after the one with this id.", id},
+		{"after", "Only messages that came, or of which more came, after the one with this id, also if that has another by now.", id},
 	}
 }
 

@@ -11,6 +11,8 @@
 //     parts, readable or not, so that the modem may forget it.
 //   - The same TPDU from the same SIM is kept once, however often it is handed
 //     in, or sent again by the network, while it is kept.
+//   - A message has its id and its place by its newest part: whoever asks for
+//     what came after an id sees it again when more of it has come.
 //   - Sender and content are sealed; nothing here prints them.
 package inbound
 
@@ -37,7 +39,8 @@ const MaxParts = 10
 // ErrBadID: the text is no message's id.
 var ErrBadID = errors.New("inbound: no such id")
 
-// ID names a message. Its order is that of arrival, the newest first.
+// ID names a message as far as it has come. Its order is that of arrival, the
+// newest first.
 type ID [16]byte
 
 // newID is the id of what arrives at the given time; tail makes it unique.

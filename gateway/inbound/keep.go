@@ -34,8 +34,8 @@ type begun struct {
 	sec secret
 }
 
-// Keep stores the part, in the message that it belongs to. It says whether it
-// was new.
+// Keep stores the part, in the message that it belongs to, which then has a new
+// id. It says whether it was new.
 func (b *Book) Keep(tx storage.Tx, d Draft) (bool, error) {
 	if _, known, err := b.seen.Find(tx, d.seen[:]); err != nil || known {
 		return false, err
@@ -47,11 +47,14 @@ func (b *Book) Keep(tx storage.Tx, d Draft) (bool, error) {
 	m, at := begun{}, joins(open, d.part)
 	if at >= 0 {
 		m = open[at]
+		if err := b.messages.Delete(tx, m.id[:]); err != nil {
+			return false, err
+		}
 		m.add(d.part)
 	} else {
 		m, at = first(d.part, storage.TimeOf(tx.Now())), len(open)
-		m.id = newID(tx.Now(), d.tail)
 	}
+	m.id = newID(tx.Now(), d.tail)
 	m.rec.Seen = append(m.rec.Seen, d.seen.Bytes())
 	plain, err := cbor.Marshal(m.sec)
 	if err != nil {

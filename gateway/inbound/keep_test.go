@@ -112,6 +112,43 @@ func TestReferencesOfTwoKinds(t *testing.T) {
 	}
 }
 
+// Who asks again and again for what has come since sees each message whole,
+// also where others came between its parts.
+func TestWhatCameSinceHasWhatGrew(t *testing.T) {
+	d := newDesk(t)
+	var last ID
+	poll := func() (texts []string) {
+		for _, m := range d.list(Range{After: last}) {
+			texts = append(texts, m.Text)
+		}
+		if all := d.list(Range{}); len(all) > 0 {
+			last = all[0].ID
+		}
+		return texts
+	}
+	for _, step := range []struct {
+		comes Part
+		want  string
+	}{
+		{whole("m0"), "[m0]"},
+		{part(7, 1, 3, "a"), "[a]"},
+		{whole("m1"), "[m1]"},
+		{part(7, 3, 3, "c"), "[ac]"},
+		{part(7, 2, 3, "b"), "[abc]"},
+		{part(7, 2, 3, "b"), "[]"},
+		{whole("m2"), "[m2]"},
+	} {
+		d.pass(time.Second)
+		d.keep(step.comes)
+		if got := fmt.Sprint(poll()); got != step.want {
+			t.Errorf("%s, want %s", got, step.want)
+		}
+	}
+	if got := d.texts(); !slices.Equal(got, []string{"m2", "abc", "m1", "m0"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // do runs one transaction.
 func (d *desk) do(fn func(tx storage.Tx) error) {
 	d.t.Helper()
