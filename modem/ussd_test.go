@@ -1,6 +1,9 @@
 package modem
 
 import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -64,11 +67,62 @@ func TestUSSDText(t *testing.T) {
 		{"data", "48656C6C6F", 68, false, "GSM", "Hello"},
 		{"control characters", "A\x07B\x1bC", 15, false, "GSM", "ABC"},
 		{"odd digits", "ABC", 15, false, "GSM", "ABC"},
+		{"a number", "336123456789", 15, false, "GSM", "336123456789"},
+		{"a number that might be UCS-2", "0031003200330034", 15, false, "GSM", "0031003200330034"},
+		{"a number in 8-bit data", "31323334", 68, false, "GSM", "1234"},
+		{"a number that is no 8-bit data", "336123456789", 68, false, "GSM", "336123456789"},
+		{"a number in UCS-2", "0031003200330034", 72, false, "GSM", "1234"},
+		{"a number in UCS-2 by charset", "0031003200330034", 15, false, "UCS2", "1234"},
+		{"a number in septets", "31323334", 15, false, "HEX", "1234"},
+		{"digits, packed as asked", "31190804", 15, true, "GSM", "12"},
+		{"a word of hexadecimal digits", "DEAD", 15, false, "GSM", "DEAD"},
+		{"a longer one", "defaced1", 15, false, "GSM", "defaced1"},
+		{"one in both cases", "DeadBeef", 15, false, "GSM", "DeadBeef"},
+		{"no septets", "F1F2F3F4F5", 15, false, "HEX", "F1F2F3F4F5"},
 		{"nothing", "", 15, false, "GSM", ""},
 	} {
 		if got := (ussdSaid{text: tt.text, dcs: tt.dcs}).decode(tt.packed, tt.charset); got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+	}
+}
+
+// A number is a number, and a balance that comes packed is read, whether or not
+// the modem says how it writes.
+func TestUSSDNumbers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 20000 {
+		digits := make([]byte, 4+rng.IntN(13))
+		for i := range digits {
+			digits[i] = byte('0' + rng.IntN(10))
+		}
+		for _, dcs := range []int{-1, 0, 1, 15, 0x10} {
+			for _, charset := range []string{"", "GSM", "IRA", "8859-1"} {
+				if got := (ussdSaid{text: string(digits), dcs: dcs}).decode(false, charset); got != string(digits) {
+					t.Fatalf("%s with dcs %d and %s: %q", digits, dcs, charset, got)
+				}
+			}
+		}
+		balance := fmt.Sprintf("Balance: %d.%02d EUR, %s", rng.IntN(1000), rng.IntN(100), digits)
+		said := ussdSaid{text: hexOf(packUSSD(septets(balance))), dcs: 15}
+		if got := said.decode(false, "GSM"); got != balance {
+			t.Fatalf("%q: %q", balance, got)
+		}
+	}
+}
+
+// What was packed is unpacked the same, whatever its length and last character.
+func TestUSSDPacking(t *testing.T) {
+	for n := range 40 {
+		for last := range byte(0x80) {
+			want := append(bytes.Repeat([]byte{'x'}, n), last)
+			if got := unpackUSSD(packUSSD(want)); !bytes.Equal(got, want) {
+				t.Errorf("%x: %x", want, got)
+			}
+		}
+	}
+	if got := hexOf(packUSSD([]byte("1234567"))); got != "31D98C56B3DD1A" {
+		t.Errorf("seven: %s", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package modem
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -42,7 +43,7 @@ func ussdForms(manufacturer, charset string) []ussdForm {
 		text = ussdForm{"hex", func(code string) string { return hexOf(septets(code)) }, defaultDCS}
 	}
 	bare := ussdForm{text.name + " without dcs", text.encode, ""}
-	packed := ussdForm{formPacked, func(code string) string { return hexOf(gsm7.Pack7BitUSSD(septets(code), 0)) }, defaultDCS}
+	packed := ussdForm{formPacked, func(code string) string { return hexOf(packUSSD(septets(code))) }, defaultDCS}
 	if strings.Contains(strings.ToLower(manufacturer), "huawei") {
 		return []ussdForm{packed, text, bare}
 	}
@@ -61,6 +62,29 @@ func septets(code string) []byte {
 		return []byte(code)
 	}
 	return out
+}
+
+// packUSSD packs septets as TS 23.038 6.1.2.3.1 has it: CR fills seven spare
+// bits, which would else be an @, and stands behind a CR that would else be
+// taken for that. gsm7.Pack7BitUSSD also puts one over what is no spare bit.
+func packUSSD(septets []byte) []byte {
+	switch n := len(septets); {
+	case n%8 == 7, n%8 == 0 && n > 0 && septets[n-1] == '\r':
+		septets = append(slices.Clip(septets), '\r')
+	}
+	return gsm7.Pack7Bit(septets, 0)
+}
+
+// unpackUSSD is the reverse. gsm7.Unpack7BitUSSD takes some last letters for the
+// CR.
+func unpackUSSD(octets []byte) []byte {
+	septets := gsm7.Unpack7Bit(octets, 0)
+	n := len(septets)
+	filler := n > 0 && septets[n-1] == '\r' && (n%8 == 0 || n%8 == 1 && n > 1 && septets[n-2] == '\r')
+	if filler {
+		n--
+	}
+	return septets[:n]
 }
 
 func asUCS2(code string) []byte {
@@ -171,45 +195,109 @@ func (s ussdSaid) alphabet() (a ussdAlphabet, marked bool) {
 
 // decode is the text. Modems give it as text, or in hexadecimal digits as
 // UCS-2, packed septets or septets one an octet, and the data coding scheme
-// tells which only at times: digits are read as what makes sense.
+// tells which only at times: what makes sense as hexadecimal digits is read so.
 func (s ussdSaid) decode(packed bool, charset string) string {
 	alphabet, marked := s.alphabet()
+	text := plainText(s.text)
 	octets, err := hex.DecodeString(strings.TrimSpace(s.text))
-	if err != nil || len(octets) == 0 {
+	if err == nil && len(octets) > 0 {
+		if isNumber(text) {
+			text = s.digits(alphabet, octets, packed, charset)
+		} else {
+			text = s.hexadecimal(alphabet, octets, packed, charset)
+		}
+	}
+	return tidyUSSD(withoutLanguage(text, alphabet, marked))
+}
+
+// withoutLanguage takes the mark of its language off a text that begins with
+// one: two letters and CR, or in UCS-2 one unit.
+func withoutLanguage(text string, alphabet ussdAlphabet, marked bool) string {
+	switch {
+	case marked && alphabet == ussdUCS2:
+		_, size := utf8.DecodeRuneInString(text)
+		return text[size:]
+	case marked && len(text) > 3 && (text[2] == '\r' || text[2] == '\n'):
+		return text[3:]
+	}
+	return text
+}
+
+// digits are a text of decimal digits alone, and that is what it says: a
+// balance, a number, a code. Hexadecimal they are only where the modem has said
+// so, by the data coding scheme, by AT+CSCS or by wanting the code so: 27.007
+// 7.15.
+func (s ussdSaid) digits(alphabet ussdAlphabet, octets []byte, packed bool, charset string) string {
+	ucs2 := strings.EqualFold(charset, "UCS2")
+	switch {
+	case alphabet == ussdData && isPrintable(octets):
+	case alphabet != ussdData && (alphabet == ussdUCS2 || packed || ucs2 || strings.EqualFold(charset, "HEX")):
+	default:
 		return plainText(s.text)
 	}
-	text := plainText(s.text)
+	return s.hexadecimal(alphabet, octets, packed, charset)
+}
+
+// hexadecimal is what the octets say, or the text as it came if that is
+// nothing.
+func (s ussdSaid) hexadecimal(alphabet ussdAlphabet, octets []byte, packed bool, charset string) string {
+	even := len(octets)%2 == 0
+	text := ""
 	switch {
-	case alphabet == ussdUCS2 && len(octets)%2 != 0:
+	case alphabet == ussdUCS2 && even:
+		return decodeUCS2(octets)
 	case alphabet == ussdUCS2:
-		text = decodeUCS2(octets)
-		if marked {
-			_, size := utf8.DecodeRuneInString(text)
-			return tidyUSSD(text[size:])
-		}
-		return tidyUSSD(text)
-	case strings.EqualFold(charset, "UCS2") && len(octets)%2 == 0 && !packed, looksUCS2(octets):
-		text = decodeUCS2(octets)
+	case strings.EqualFold(charset, "UCS2") && even && !packed, looksUCS2(octets):
+		return decodeUCS2(octets)
 	case alphabet == ussdData:
-		text = plainText(string(octets))
+		return plainText(string(octets))
 	case packed:
-		text = fromSeptets(gsm7.Unpack7BitUSSD(octets, 0))
+		text = fromSeptets(unpackUSSD(octets))
 	case strings.EqualFold(charset, "HEX"):
 		text = fromSeptets(octets)
-	default:
-		for _, guess := range [...]string{fromSeptets(gsm7.Unpack7BitUSSD(octets, 0)), fromSeptets(octets)} {
-			if sensible(guess) {
-				text = guess
-				break
-			}
+	case len(octets) >= leastGuess && oneCase(s.text):
+		text = guess(octets)
+	}
+	if text == "" {
+		return plainText(s.text)
+	}
+	return text
+}
+
+// leastGuess is the number of octets below which a word such as FADE is not
+// taken for hexadecimal digits unless the modem says so.
+const leastGuess = 4
+
+// guess is what octets say that nobody has told the form of, "" if they make no
+// sense: packed septets, behind which the spare bits are 0 (TS 23.038 6.1.2.3.1),
+// or septets one an octet.
+func guess(octets []byte) string {
+	if spare := len(octets) % 7; octets[len(octets)-1]>>(8-spare) == 0 {
+		if text := fromSeptets(unpackUSSD(octets)); sensible(text) {
+			return text
 		}
 	}
-	if marked && len(text) > 3 && text[2] == '\r' {
-		text = text[3:]
-	} else if marked && len(text) > 3 && text[2] == '\n' {
-		text = text[3:]
+	if text := fromSeptets(octets); sensible(text) {
+		return text
 	}
-	return tidyUSSD(text)
+	return ""
+}
+
+// isNumber tells digits alone.
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// oneCase tells whether the letters of s are all capitals or all small, as a
+// modem writes hexadecimal digits.
+func oneCase(s string) bool { return s == strings.ToUpper(s) || s == strings.ToLower(s) }
+
+// isPrintable tells ASCII that somebody may have written.
+func isPrintable(octets []byte) bool {
+	for _, c := range octets {
+		if (c < ' ' || c > '~') && c != '\r' && c != '\n' {
+			return false
+		}
+	}
+	return true
 }
 
 // plainText is a text that came as it is: UTF-8 or, failing that, Latin-1.
