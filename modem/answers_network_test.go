@@ -263,10 +263,11 @@ func TestLockState(t *testing.T) {
 		"SIM PIN": SIMPIN, `"SIM PIN"`: SIMPIN, "sim_pin": SIMPIN,
 		"SIM PUK": SIMPUK, "NOT INSERTED": SIMAbsent, "SIM REMOVED": SIMAbsent, "NO SIM": SIMAbsent,
 		"NOT READY": SIMBusy, "": SIMBusy, "SIM BUSY": SIMBusy, "SIM FAILURE": SIMFailure,
-		"PH-NET PIN": SIMLocked, "PH-SIM PIN": SIMLocked, "PH-NETSUB PUK": SIMLocked, "SIM BLOCKED": SIMLocked,
+		"PH-NET PIN": SIMLocked, "PH-SIM PIN": SIMLocked, "PH-NETSUB PUK": SIMLocked, "SIM BLOCKED": SIMBlocked,
 	} {
-		if got := simStateOf([]string{"+CPIN: " + lock}, nil); got != want {
-			t.Errorf("%s: %s, not %s", lock, got, want)
+		got, trouble := simStateOf([]string{"+CPIN: " + lock}, nil)
+		if got != want || trouble != lockTrouble(lock).reason {
+			t.Errorf("%s: %s, not %s: %s", lock, got, want, trouble)
 		}
 		waits := lockTrouble(lock) != wait{}
 		if waits != (want != SIMReady && want != SIMPIN) {
@@ -275,9 +276,9 @@ func TestLockState(t *testing.T) {
 	}
 	for n, want := range map[at.CMEError]SIMState{
 		"10": SIMAbsent, "11": SIMPIN, "12": SIMPUK, "13": SIMFailure, "14": SIMBusy, "515": SIMBusy,
-		"SIM not inserted": SIMAbsent, "5": SIMLocked, "262": SIMLocked, "100": SIMUnknown,
+		"SIM not inserted": SIMAbsent, "5": SIMLocked, "262": SIMBlocked, "100": SIMUnknown,
 	} {
-		if got := simStateOf(nil, n); got != want {
+		if got, _ := simStateOf(nil, n); got != want {
 			t.Errorf("CME %s: %s, not %s", n, got, want)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -50,8 +49,14 @@ func (c *cards) find(id identity) (Card, bool) {
 		imsi = c.imsis[simKey(id)]
 		c.mu.Unlock()
 	}
-	for _, card := range c.set {
-		if sameICCID(card.ICCID, id.iccid) || card.IMSI != "" && card.IMSI == imsi {
+	return FindCard(c.set, imsi, id.iccid)
+}
+
+// FindCard is the one of cards that is the SIM with these identities, of which
+// either may be unknown: "".
+func FindCard(cards []Card, imsi, iccid string) (Card, bool) {
+	for _, card := range cards {
+		if sameICCID(card.ICCID, iccid) || card.IMSI != "" && card.IMSI == imsi {
 			return card, true
 		}
 	}
@@ -113,13 +118,8 @@ func (c *cards) pin(id identity, port string) (pin, attempt string, err error) {
 	if path == "" {
 		return "", "", c.noPIN(card, known, id)
 	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return "", "", fmt.Errorf("the SIM asks for its PIN, and the PIN file %s can't be read", path)
-	}
-	pin = strings.TrimSpace(string(raw))
-	if len(pin) < 4 || len(pin) > 8 || strings.Trim(pin, "0123456789") != "" {
-		return "", "", fmt.Errorf("the PIN file %s holds no PIN of 4 to 8 digits", path)
+	if pin, err = readPIN(path); err != nil {
+		return "", "", fmt.Errorf("the SIM asks for its PIN: %w", err)
 	}
 	sim := simKey(id)
 	if sim == "" {

@@ -63,7 +63,8 @@ const (
 	SIMAbsent  SIMState = "absent"
 	SIMBusy    SIMState = "busy"
 	SIMFailure SIMState = "failure"
-	SIMLocked  SIMState = "locked" // to an operator, or the modem to a SIM
+	SIMLocked  SIMState = "locked"  // to an operator, or the modem to a SIM
+	SIMBlocked SIMState = "blocked" // for good
 	SIMUnknown SIMState = "unknown"
 )
 
@@ -226,8 +227,9 @@ type examiner struct {
 	session *session
 	profile Profile
 	tap     *tap
-	dead    bool // nothing is answered any more
-	centre  bool // the service centre's number was told, be it none
+	dead    bool   // nothing is answered any more
+	centre  bool   // the service centre's number was told, be it none
+	trouble string // what the daemon says of the SIM, "" if it has nothing to say
 }
 
 // open opens the port, unless somebody has it; nil: the findings say why not.

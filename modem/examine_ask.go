@@ -18,7 +18,7 @@ func (x *examiner) card() {
 		x.tries()
 		return
 	case SIMReady, SIMUnknown:
-	case SIMPUK, SIMAbsent, SIMBusy, SIMFailure, SIMLocked:
+	case SIMPUK, SIMAbsent, SIMBusy, SIMFailure, SIMLocked, SIMBlocked:
 		return
 	}
 	_ = x.quick("+CMEE=1") // not before the PIN: M6280 and its kin take it amiss
@@ -38,7 +38,8 @@ func (x *examiner) simState() SIMState {
 			_ = x.quick("+CMEE=1")
 			info, err = x.query("+CPIN?", limitSIM)
 		}
-		if state = simStateOf(info, err); state != SIMBusy || x.dead {
+		state, x.trouble = simStateOf(info, err)
+		if state != SIMBusy || x.dead {
 			return state
 		}
 		if x.session.pause(x.ctx, x.session.times.Poll) != nil {
@@ -48,15 +49,15 @@ func (x *examiner) simState() SIMState {
 	return state
 }
 
-// simStateOf reads the answer to AT+CPIN?.
-func simStateOf(info []string, err error) SIMState {
+// simStateOf reads the answer to AT+CPIN?, and puts it in the daemon's words.
+func simStateOf(info []string, err error) (SIMState, string) {
 	if err != nil {
-		return errorState(err)
+		return errorState(err), simTrouble(err).reason
 	}
 	if lock, told := answer(info, "+CPIN"); told {
-		return lockState(lock)
+		return lockState(lock), lockTrouble(lock).reason
 	}
-	return SIMUnknown
+	return SIMUnknown, ""
 }
 
 func (x *examiner) iccid() string {

@@ -1,7 +1,6 @@
 package modem
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -48,11 +47,13 @@ const (
 	FoundSlow         FindingCode = "slow"
 	FoundNoSIM        FindingCode = "no_sim"
 	FoundPIN          FindingCode = "pin_required"
+	FoundPINFile      FindingCode = "pin_file"
 	FoundPINTries     FindingCode = "few_pin_tries"
 	FoundPUK          FindingCode = "puk_required"
 	FoundSIMBusy      FindingCode = "sim_busy"
 	FoundSIMFailure   FindingCode = "sim_failure"
 	FoundSIMLocked    FindingCode = "sim_locked"
+	FoundSIMBlocked   FindingCode = "sim_blocked"
 	FoundRadioOff     FindingCode = "radio_off"
 	FoundUnregistered FindingCode = "not_registered"
 	FoundDenied       FindingCode = "registration_denied"
@@ -83,10 +84,10 @@ func (x *examiner) notOpened(err error) {
 	case errors.Is(err, syscall.EBUSY), errors.Is(err, syscall.EWOULDBLOCK) && !remote:
 		x.inUse(nil)
 	case remote && asDNSError(err):
-		x.find(Failing, FoundCantOpen, sentence(err), "See what this host makes of the name, and mend the name, the name server or /etc/hosts.",
+		x.find(Failing, FoundCantOpen, sentence(err.Error()), "See what this host makes of the name, and mend the name, the name server or /etc/hosts.",
 			"$ getent hosts "+hostOf(x.Port))
 	case remote:
-		x.find(Failing, FoundCantOpen, sentence(err), "Check that the host is up, that its ser2net serves this port, and that nobody else is connected to it.")
+		x.find(Failing, FoundCantOpen, sentence(err.Error()), "Check that the host is up, that its ser2net serves this port, and that nobody else is connected to it.")
 	case errors.Is(err, fs.ErrNotExist):
 		x.find(Failing, FoundNotThere, "There is no "+x.Port+".",
 			"Plug the modem in, or give it power, and see which ports appear. If none does, look for its cable or power in the last lines of dmesg; in a container, pass the device in with --device.",
@@ -99,7 +100,7 @@ func (x *examiner) notOpened(err error) {
 		x.find(Failing, FoundNotThere, "There is a name "+x.Port+", but no device behind it now.",
 			"Plug the modem out and in again, and see which ports appear.", "$ ls -l /dev/serial/by-id/", "$ smsotpd doctor")
 	default:
-		x.find(Failing, FoundCantOpen, sentence(err), "Plug the modem out and in again, and look at the last lines of dmesg.", "$ sudo dmesg | tail -20")
+		x.find(Failing, FoundCantOpen, sentence(err.Error()), "Plug the modem out and in again, and look at the last lines of dmesg.", "$ sudo dmesg | tail -20")
 	}
 }
 
@@ -116,9 +117,9 @@ func hostOf(path string) string {
 	return host
 }
 
-// sentence makes an error's text one.
-func sentence(err error) string {
-	s := strings.TrimPrefix(err.Error(), "modem: ")
+// sentence makes the text of an error or a reason one.
+func sentence(s string) string {
+	s = strings.TrimPrefix(s, "modem: ")
 	if s == "" {
 		return "It can't be opened."
 	}
@@ -281,83 +282,11 @@ func (x *examiner) judge() {
 			"If it has just been plugged in, that passes. If not, check that no other program uses it.", "$ sudo fuser -v "+x.Port)
 	}
 	x.judgeSIM()
-	if !x.Radio {
-		x.find(Warning, FoundRadioOff, "The modem's radio is turned off.", "Nothing needs to be done: the daemon turns it on when it starts.")
-	}
-	if x.SIM == SIMReady || x.SIM == SIMUnknown {
+	if x.SIM == SIMReady || x.SIM == SIMUnknown && x.Radio {
 		x.judgeNetwork()
 		x.judgeMessages()
 	}
 	x.judgeStores()
-}
-
-func (x *examiner) judgeSIM() {
-	const another = "Try another SIM, or this one in a phone."
-	switch x.SIM {
-	case SIMAbsent:
-		x.find(Failing, FoundNoSIM, "There is no SIM in the modem, or it does not sit right.",
-			"Put a SIM in, the contacts towards the modem's, and plug the modem out and in again.")
-	case SIMPIN:
-		x.judgePIN()
-		return
-	case SIMPUK:
-		x.find(Failing, FoundPUK, "The SIM is locked after three wrong PINs and asks for its PUK.",
-			"Put it into a phone and enter the PUK there: it is on the card that the SIM came in, or with the operator. Ten wrong PUKs destroy the SIM.")
-	case SIMBusy:
-		x.find(Failing, FoundSIMBusy, "The SIM is not ready yet.", "Wait a minute and try again. "+another)
-	case SIMFailure:
-		x.find(Failing, FoundSIMFailure, "The modem can't read the SIM.", "Clean its contacts and put it in again. "+another)
-	case SIMLocked:
-		x.find(Failing, FoundSIMLocked, "The modem takes only the SIMs of another operator, or only one SIM.",
-			"Ask whoever sold the modem for the code that unlocks it, or use a SIM that it takes.")
-	case SIMReady, SIMUnknown:
-	}
-	x.judgeTries()
-}
-
-// judgePIN says what becomes of a SIM that asks for its PIN.
-func (x *examiner) judgePIN() {
-	if x.PINTries == 1 {
-		x.find(Failing, FoundPINTries, "The SIM asks for its PIN and has one try left; the daemon never uses the last one.",
-			"Put the SIM into a phone and enter the PIN there, which gives it back its three tries.")
-		return
-	}
-	x.judgeTries()
-	if file := x.pinFile(); file != "" {
-		x.find(Warning, FoundPIN, "The SIM asks for its PIN; doctor does not enter it, the daemon does, once, from "+file+".",
-			"Start the daemon and see how it goes.", "$ smsotpd modems")
-		return
-	}
-	x.find(Failing, FoundPIN, "The SIM asks for its PIN, and none is configured"+x.unread()+".",
-		"Write the PIN into a file that only the daemon can read (the first command waits for it: type it, then Enter and Ctrl-D), name that file in "+
-			x.settingsFile()+", with the number printed on the card as its iccid, and restart the daemon. Or turn the PIN off in a phone.",
-		`$ sudo install -m 0600 -o smsotpd /dev/stdin /etc/smsotpd/front.pin`,
-		`[sim.front]`, x.simMatch(), `pin_file = "/etc/smsotpd/front.pin"`, restartDaemon)
-}
-
-func (x *examiner) judgeTries() {
-	if x.PINTries == 1 || x.PINTries == 2 {
-		x.find(Warning, FoundPINTries, fmt.Sprintf("The SIM has %d of 3 tries for its PIN left: somebody has entered a wrong one.", x.PINTries),
-			"Make sure that the PIN is right before the daemon starts.")
-	}
-}
-
-// pinFile is the file that the daemon would take this SIM's PIN from.
-func (x *examiner) pinFile() string {
-	if c, ok := x.settings(); ok && c.PINFile != "" {
-		return c.PINFile
-	}
-	return x.cfg.PINFile
-}
-
-// settings are the operator's for this SIM.
-func (x *examiner) settings() (Card, bool) {
-	for _, c := range x.cfg.Cards {
-		if c.ICCID != "" && c.ICCID == x.ICCID || c.IMSI != "" && c.IMSI == x.IMSI {
-			return c, true
-		}
-	}
-	return Card{}, false
 }
 
 func (x *examiner) judgeNetwork() {
@@ -408,28 +337,6 @@ func (x *examiner) judgeMessages() {
 			"Look for a newer firmware, or use another modem where that matters.")
 	}
 }
-
-// simMatch is the line of a [sim.NAME] table that says which SIM is meant: by
-// what stands on the card, of which the beginning is shown.
-func (x *examiner) simMatch() string {
-	const shown = 6
-	if len(x.ICCID) < shown {
-		return `iccid = "89…"`
-	}
-	return `iccid = "` + x.ICCID[:shown] + `…"`
-}
-
-// unread says that no settings were read, if none were: the daemon may have
-// some all the same.
-func (x *examiner) unread() string {
-	if x.cfg.Settings != "" || len(x.cfg.Cards) > 0 || x.cfg.PINFile != "" {
-		return ""
-	}
-	return ", as far as doctor knows without --config " + configFile
-}
-
-// settingsFile is where the operator's settings are, or belong.
-func (x *examiner) settingsFile() string { return cmp.Or(x.cfg.Settings, configFile) }
 
 func (x *examiner) judgeStores() {
 	for _, s := range x.Stores {

@@ -71,7 +71,19 @@ func TestExamineFinds(t *testing.T) {
 		{"PIN", sim.ModemConfig{PIN: "1234"}, modem.FoundPIN, modem.Failing, `pin_file = "/etc/smsotpd/front.pin"`},
 		{"PUK", answering("AT+CPIN?", "+CPIN: SIM PUK", "OK"), modem.FoundPUK, modem.Failing, "PUK"},
 		{"PUK by its error", answering("AT+CPIN?", "+CME ERROR: 12"), modem.FoundPUK, modem.Failing, "PUK"},
-		{"a SIM lock", answering("AT+CPIN?", "+CPIN: PH-NET PIN", "OK"), modem.FoundSIMLocked, modem.Failing, "unlocks it"},
+		{"a SIM lock", answering("AT+CPIN?", "+CPIN: PH-NET PIN", "OK"), modem.FoundSIMLocked, modem.Failing, "unlocked by who sold it"},
+		{"a lock that nobody knows", answering("AT+CPIN?", "+CPIN: SOMETHING", "OK"), modem.FoundSIMLocked, modem.Failing, "in a phone"},
+		{"a SIM blocked for good", answering("AT+CPIN?", "+CPIN: BLOCKED", "OK"), modem.FoundSIMBlocked, modem.Failing, "Another one is needed."},
+		{"the same by its error", answering("AT+CPIN?", "+CME ERROR: 262"), modem.FoundSIMBlocked, modem.Failing, "Another one is needed."},
+		{"a SIM without power", profile(func(p *sim.Profile) {
+			p.Answers["AT+CFUN?"] = []string{"+CFUN: 0", "OK"}
+			p.Answers["AT+CPIN?"] = []string{"+CME ERROR: 13"}
+			p.Answers["AT+CSCA?"] = []string{"OK"}
+		}), modem.FoundRadioOff, modem.Warning, "and then looks at the SIM"},
+		{"a SIM without power, in words", profile(func(p *sim.Profile) {
+			p.Answers["AT+CFUN?"] = []string{"+CFUN: 4", "OK"}
+			p.Answers["AT+CPIN?"] = []string{"+CPIN: NOT INSERTED", "OK"}
+		}), modem.FoundRadioOff, modem.Warning, "and then looks at the SIM"},
 		{"a broken SIM", answering("AT+CPIN?", "+CME ERROR: 13"), modem.FoundSIMFailure, modem.Failing, "contacts"},
 		{"one try left", profile(func(p *sim.Profile) {
 			p.Answers["AT+CPIN?"] = []string{"+CPIN: SIM PIN", "OK"}
@@ -165,24 +177,6 @@ func TestExamineGoodModem(t *testing.T) {
 			unharmed(t, m)
 		})
 	}
-}
-
-// The daemon enters a PIN that is configured; doctor only says so.
-func TestExamineWithPINFile(t *testing.T) {
-	t.Parallel()
-	c := answering("AT+CCID", "+CCID: 8944000000000000018", "OK") // which modems tell while the SIM is locked
-	c.PIN = "1234"
-	path, m := plugged(t, c)
-	for _, cfg := range []modem.ExamineConfig{
-		{PINFile: "/run/pin"},
-		{Cards: []modem.Card{{Name: "a", ICCID: "8944000000000000018", PINFile: "/run/pin"}}},
-	} {
-		e := modem.Examine(context.Background(), cfg, path)
-		if !e.Has(modem.FoundPIN) || e.Worst() != modem.Warning || !strings.Contains(e.Findings[0].Problem, "/run/pin") {
-			t.Errorf("%+v", e.Findings)
-		}
-	}
-	unharmed(t, m)
 }
 
 // pseudoTerminal opens a pair: a non-blocking master and the port at its other

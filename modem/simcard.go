@@ -47,7 +47,14 @@ func (p *preparation) unlock(ctx context.Context) error {
 			return wait{}, nil
 		case SIMPIN:
 			return p.enterPIN(ctx)
-		case SIMPUK, SIMAbsent, SIMBusy, SIMFailure, SIMLocked, SIMUnknown:
+		case SIMAbsent, SIMBusy, SIMFailure:
+			if !powered {
+				powered = true
+				if err := p.power(ctx); err != nil {
+					return wait{}, err
+				}
+			}
+		case SIMPUK, SIMLocked, SIMBlocked, SIMUnknown:
 		}
 		return lockTrouble(lock), nil
 	})
@@ -72,6 +79,8 @@ func lockState(lock string) SIMState {
 		return SIMAbsent
 	case is("FAIL", "WRONG", "ERROR") && !strings.HasPrefix(kind, "PH"):
 		return SIMFailure
+	case is("BLOCK") && !strings.HasPrefix(kind, "PH"):
+		return SIMBlocked
 	}
 	return SIMLocked
 }
@@ -90,6 +99,8 @@ func lockTrouble(lock string) wait {
 		return wait{}
 	case state == SIMBusy:
 		return simWait(SIMUnknown) // it says no more than that it is not ready
+	case state == SIMBlocked:
+		return wait{state: Parked, reason: "the SIM is blocked for good (" + brief(lock) + "): another one is needed"}
 	case state != SIMLocked:
 		return simWait(state)
 	case strings.HasPrefix(kind, "PH NET"), strings.HasPrefix(kind, "PH SP"), strings.HasPrefix(kind, "PH CORP"), strings.HasPrefix(kind, "NETWORK"):
@@ -98,8 +109,6 @@ func lockTrouble(lock string) wait {
 	case strings.HasPrefix(kind, "PH"):
 		return wait{state: Parked, reason: "the modem is locked to another SIM (" + brief(lock) +
 			"): put that one in, or take the lock off with its code"}
-	case strings.Contains(kind, "BLOCK"):
-		return wait{state: Parked, reason: "the SIM is blocked for good (" + brief(lock) + "): another one is needed"}
 	}
 	return wait{state: Parked, reason: "the SIM or the modem is locked (" + brief(lock) + "): unlock it in a phone"}
 }
@@ -129,8 +138,10 @@ func errorState(err error) SIMState {
 		return SIMFailure
 	case cme == 14, cme == 256, cme == 515, cms == 314, cms == 515:
 		return SIMBusy
-	case cme >= 5 && cme <= 7, cme >= 40 && cme <= 48, cme == blockedForGood:
+	case cme >= 5 && cme <= 7, cme >= 40 && cme <= 48:
 		return SIMLocked
+	case cme == blockedForGood:
+		return SIMBlocked
 	}
 	return SIMUnknown
 }
@@ -140,9 +151,6 @@ const blockedForGood = 262
 
 // simTrouble puts an error of a command for the SIM in words.
 func simTrouble(err error) wait {
-	if _, cme := errorNumbers(err); cme == blockedForGood {
-		return wait{state: Parked, reason: "the SIM is blocked for good: another one is needed"}
-	}
 	return simWait(errorState(err))
 }
 
@@ -155,6 +163,8 @@ func simWait(state SIMState) wait {
 		return wait{state: Parked, reason: pukNeeded}
 	case SIMLocked:
 		return wait{state: Parked, reason: "the modem is locked to another SIM or operator: use such a SIM, or have the modem unlocked"}
+	case SIMBlocked:
+		return wait{state: Parked, reason: "the SIM is blocked for good: another one is needed"}
 	case SIMFailure:
 		return wait{state: Waiting, reason: badSIM, curable: true}
 	case SIMBusy:

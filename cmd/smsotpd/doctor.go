@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,6 +59,7 @@ The exit code is 0 if a modem can be used and nothing is wrong with any, else 1.
 			defer stop()
 			found, left := d.examine(ctx)
 			report := newDoctorReport(found, left)
+			report.Settings = d.settings()
 			var unsent error
 			if send.wanted {
 				report.Send, unsent = d.send(ctx, send, found)
@@ -251,6 +254,24 @@ func without(paths []string, path string) []string {
 	return slices.DeleteFunc(slices.Clone(paths), func(p string) bool { return p == path })
 }
 
+// settings is what keeps the daemon from starting, by its own check. A file that
+// only the daemon's user may read is none of it.
+func (d *doctor) settings() []doctorFinding {
+	wrong := []doctorFinding{}
+	files := d.config.pinFiles()
+	for _, key := range slices.Sorted(maps.Keys(files)) {
+		err := modem.CheckPINFile(files[key])
+		if err == nil || errors.Is(err, fs.ErrPermission) {
+			continue
+		}
+		wrong = append(wrong, doctorFinding{
+			string(modem.Failing), string(modem.FoundPINFile), fmt.Sprintf("The daemon does not start: %s: %v.", key, err),
+			"Mend the file, or name the right one.", []string{"$ smsotpd serve --check-config"},
+		})
+	}
+	return wrong
+}
+
 // verdict is nil if a modem can be used and nothing is wrong with any.
 func (r doctorReport) verdict() error {
 	wrong := 0
@@ -262,6 +283,8 @@ func (r doctorReport) verdict() error {
 	switch {
 	case r.Send != nil && !r.Send.OK:
 		return errors.New("the messages did not all arrive as they should")
+	case len(r.Settings) > 0:
+		return errors.New("the daemon does not start with these settings")
 	case wrong > 0:
 		return fmt.Errorf("something is wrong with %d of %d ports", wrong, len(r.Ports))
 	case r.Usable == 0:

@@ -17,6 +17,8 @@ import (
 type doctorReport struct {
 	// Usable is how many modems the daemon could work with as they are.
 	Usable int `json:"usable"`
+	// Settings are what keeps the daemon from starting.
+	Settings []doctorFinding `json:"settings"`
 	// Ports that were examined.
 	Ports []doctorPort `json:"ports"`
 	// NotExamined are serial ports behind which anything may be, so that they
@@ -111,7 +113,7 @@ type doctorFinding struct {
 }
 
 func newDoctorReport(all []examined, left []string) doctorReport {
-	r := doctorReport{Ports: []doctorPort{}, NotExamined: append([]string{}, left...)}
+	r := doctorReport{Settings: []doctorFinding{}, Ports: []doctorPort{}, NotExamined: append([]string{}, left...)}
 	seen := map[[2]string]bool{} // a stick may have two ports that take commands
 	for _, e := range all {
 		who := [2]string{e.IMEI, e.IMSI}
@@ -194,6 +196,12 @@ func (r doctorReport) print(w io.Writer) error {
 	for _, p := range r.Ports {
 		s.WriteByte('\n')
 		p.describe(&s)
+	}
+	if len(r.Settings) > 0 {
+		s.WriteString("\nsettings\n")
+	}
+	for _, f := range r.Settings {
+		f.describe(&s)
 	}
 	if len(r.NotExamined) > 0 {
 		s.WriteByte('\n')
@@ -290,14 +298,18 @@ func (p doctorPort) describe(s *strings.Builder) {
 		p.describeModem(s)
 	}
 	for _, f := range p.Findings {
-		s.WriteString(wrapped("  "+strings.ToUpper(f.Severity)+" ", "    ", f.Problem+" ("+f.Code+")"))
-		s.WriteString(wrapped("    → ", "      ", f.Remedy))
-		for _, line := range f.Lines { // whole, to be copied
-			s.WriteString("        " + line + "\n")
-		}
+		f.describe(s)
 	}
 	if p.Modem && len(p.Findings) == 0 {
 		s.WriteString("  OK: nothing is wrong with it.\n")
+	}
+}
+
+func (f doctorFinding) describe(s *strings.Builder) {
+	s.WriteString(wrapped("  "+strings.ToUpper(f.Severity)+" ", "    ", f.Problem+" ("+f.Code+")"))
+	s.WriteString(wrapped("    → ", "      ", f.Remedy))
+	for _, line := range f.Lines { // whole, to be copied
+		s.WriteString("        " + line + "\n")
 	}
 }
 

@@ -127,12 +127,8 @@ func (d *doctor) ownNumber(o sendOptions, e examined) string {
 	if own := o.numbers[e.Port]; own != "" {
 		return own
 	}
-	for _, c := range d.exam.Cards {
-		if c.IMSI != "" && c.IMSI == e.IMSI || c.ICCID != "" && c.ICCID == e.ICCID {
-			return c.Number
-		}
-	}
-	return ""
+	card, _ := modem.FindCard(d.exam.Cards, e.IMSI, e.ICCID)
+	return card.Number
 }
 
 func newDoctorSend(from, to string, l modem.Loopback) doctorSend {

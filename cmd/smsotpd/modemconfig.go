@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"os"
@@ -198,7 +197,7 @@ func sameCard(a, b string) bool {
 func (c Config) checkHost() error {
 	var errs []error
 	for key, path := range c.pinFiles() {
-		if err := checkPIN(path); err != nil {
+		if err := modem.CheckPINFile(path); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", key, err))
 		}
 	}
@@ -232,24 +231,6 @@ func (c Config) pinFiles() map[string]string {
 		}
 	}
 	return files
-}
-
-// checkPIN says what is wrong with a PIN file.
-func checkPIN(path string) error {
-	const most = 64 // a PIN and blanks
-	f, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("the PIN file can't be read: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // nothing was written
-	text, err := io.ReadAll(io.LimitReader(f, most))
-	if err != nil {
-		return fmt.Errorf("the PIN file can't be read: %w", err)
-	}
-	if !isDigits(strings.TrimSpace(string(text)), 4, 8) {
-		return fmt.Errorf("%s must hold a PIN of 4 to 8 digits, and nothing else", path)
-	}
-	return nil
 }
 
 // warnOpenPINs tells the operator of PIN files that others may read.
