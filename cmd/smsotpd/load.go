@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -49,7 +50,12 @@ func loadConfig(flags *pflag.FlagSet) (Config, []byte, error) {
 	return config, text, err
 }
 
+// loadFile reads the file. One that may have to be waited for, such as a FIFO,
+// would hang the daemon at its start or at a reload.
 func loadFile(settings *koanf.Koanf, path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return configf("%s is no regular file", path)
+	}
 	err := settings.Load(file.Provider(path), tomlparser.Parser())
 	if syntax, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := syntax.Position()
