@@ -16,10 +16,24 @@ type redactor struct {
 	sending int    // octets of the TPDU that AT+CMGS has announced, 0: none
 	coming  int    // the same of the modem's next PDU
 	body    int    // how many of the next lines are part of a text
-	private bool   // a text came: until the next command hardly anything is shown
+	named   bool   // the answer of the last command has told a name or identity
+	// private: a text came, whose further lines may look like anything. Hardly
+	// anything is shown until a command was sent after it and answered, and
+	// another is sent: since says how far that has come.
+	private bool
+	since   privacy
 
 	number, span, basic, extended, answer *regexp.Regexp
 }
+
+// privacy is what has happened since a text came.
+type privacy int
+
+const (
+	textCame privacy = iota
+	commandSent
+	commandAnswered
+)
 
 // maxBodyLines bounds how much a quotation mark that is never closed hides.
 const maxBodyLines = 32
@@ -41,9 +55,14 @@ func (r *redactor) sent(line string, payload bool) string {
 		r.sending = 0
 		return withPDU(line, announced, true)
 	}
-	r.private, r.body, r.sending = false, 0, 0
+	switch {
+	case r.private && r.since == commandAnswered:
+		r.private, r.body = false, 0
+	case r.private:
+		r.since = commandSent
+	}
 	command, shown := r.commandLine(line)
-	r.command = command
+	r.command, r.named, r.sending = command, false, 0
 	if command == "AT+CMGS" || command == "AT+CMGW" {
 		r.sending = lastNumber(line)
 	}
@@ -86,6 +105,9 @@ func (r *redactor) received(line string) string {
 	}
 	switch m := r.answer.FindStringSubmatch(line); {
 	case isFinal(line):
+		if r.since == commandSent {
+			r.since = commandAnswered
+		}
 		return line
 	case inBody:
 		return hidden(line)
@@ -105,7 +127,7 @@ func (r *redactor) answered(line, name, rest string) string {
 		r.announced(rest)
 		return name + ": " + r.fields(rest, false)
 	case "+CUSD":
-		r.private = true
+		r.hush()
 		if strings.Count(rest, `"`)%2 == 1 { // its text goes on in the next lines
 			r.body = maxBodyLines
 		}
@@ -118,9 +140,9 @@ func (r *redactor) answered(line, name, rest string) string {
 	}
 	switch name {
 	case "+CGMI", "+CGMM", "+CGMR", "+GMI", "+GMM", "+GMR":
-		return name + ": " + r.makersWords(rest)
+		return name + ": " + r.once(makersWords, rest)
 	case "+CGSN", "+GSN", "+CIMI", "+CCID", "+ICCID", "+QCCID", "^ICCID":
-		return name + ": " + identifier(strings.Trim(rest, `"`))
+		return name + ": " + r.once(identifier, strings.Trim(rest, `"`))
 	}
 	return name + ": " + r.fields(rest, name == "+COPS")
 }
@@ -132,8 +154,12 @@ func (r *redactor) announced(rest string) {
 			return
 		}
 	}
-	r.body, r.private = 1, true
+	r.hush()
+	r.body = 1
 }
+
+// hush notes that a text has come.
+func (r *redactor) hush() { r.private, r.since = true, textCame }
 
 // bare is a line without a name: an unsolicited word, an identification, or a
 // text.
@@ -146,11 +172,21 @@ func (r *redactor) bare(line string) string {
 	}
 	switch r.command {
 	case "AT+CGMI", "AT+CGMM", "AT+CGMR", "AT+GMI", "AT+GMM", "AT+GMR", "ATI":
-		return r.makersWords(line)
+		return r.once(makersWords, line)
 	case "AT+CGSN", "AT+GSN", "AT+CIMI", "AT+CCID", "AT+ICCID", "AT+QCCID", "AT^ICCID":
-		return identifier(line)
+		return r.once(identifier, line)
 	}
 	return hidden(line)
+}
+
+// once shows a line of the answer to a command that asks for a name or an
+// identity, the first alone: what follows may be anything.
+func (r *redactor) once(show func(string) string, line string) string {
+	if r.named {
+		return hidden(line)
+	}
+	r.named = true
+	return show(line)
 }
 
 // fields shows what may be shown of a list of values; names of operators are
@@ -196,36 +232,6 @@ func (r *redactor) fields(list string, letters bool) string {
 			shown.WriteString(hidden(value))
 		}
 		list = list[end:]
-	}
-	return shown.String()
-}
-
-// makersWords are the names of a maker, model or firmware. Runs of digits that
-// are long enough for a number are none, nor is anything in hexadecimal.
-func (r *redactor) makersWords(line string) string {
-	const longest, most = 5, 120
-	if strings.Trim(line, "0123456789") == "" || len(line) >= 16 && isHexText(line) {
-		return hidden(line)
-	}
-	var shown strings.Builder
-	for rest := line[:min(len(line), most)]; rest != ""; {
-		n := 0
-		for n < len(rest) && (isDigit(rest[n]) || n > 0 && rest[n] == ' ' && n+1 < len(rest) && isDigit(rest[n+1])) {
-			n++
-		}
-		switch {
-		case n > longest:
-			shown.WriteString(hidden(rest[:n]))
-		case n > 0:
-			shown.WriteString(rest[:n])
-		case rest[0] >= ' ' && rest[0] <= '~':
-			shown.WriteByte(rest[0])
-			n = 1
-		default:
-			shown.WriteByte('.')
-			n = 1
-		}
-		rest = rest[n:]
 	}
 	return shown.String()
 }

@@ -195,7 +195,7 @@ func (w *worker) traced(port wire.Port, path string) wire.Port {
 		return port
 	}
 	t := newTracer(sink, w.name, time.Now)
-	t.note(time.Now().UTC().Format(time.DateOnly) + ": the port " + t.redact.makersWords(path) + " is open; times are UTC")
+	t.note(time.Now().UTC().Format(time.DateOnly) + ": the port " + pathWords(path) + " is open; times are UTC")
 	return tracedPort{port, t}
 }
 

@@ -76,8 +76,24 @@ func TestTraceShows(t *testing.T) {
 		},
 		{
 			"USSD over lines",
-			[]string{`< +CUSD: 0,"Balance`, "< OK", "< 123", `< end",15`, "> AT", "< RDY"},
-			[]string{`< +CUSD: 0,"«7 characters»"`, "< OK", "< «3 digits»", "< «7 characters»", "> AT", "< RDY"},
+			[]string{`< +CUSD: 0,"Balance`, "< OK", "< 123", `< end",15`, "> AT", "< OK", "> AT", "< RDY"},
+			[]string{`< +CUSD: 0,"«7 characters»"`, "< OK", "< «3 digits»", "< «7 characters»", "> AT", "< OK", "> AT", "< RDY"},
+		},
+		{
+			"a text whose second line comes behind a command",
+			[]string{
+				`< +CMT: "+33612345678",,"26/11/23,19:10:27+04"`, "< hello", "< OK", "> AT+CGMR", "< PIN 4711 for Marie Dupont 06.55.54.44.33", "< OK",
+				"> AT+CGMR", "< EC25EFAR06A03M4G", "< Marie Dupont", "< OK",
+			},
+			[]string{
+				`< +CMT: "«12 characters»",,"«20 characters»"`, "< «5 characters»", "< OK", "> AT+CGMR", "< «40 characters»", "< OK",
+				"> AT+CGMR", "< EC25EFAR06A03M4G", "< «12 characters»", "< OK",
+			},
+		},
+		{
+			"a text alone, behind a command",
+			[]string{"> AT+CGMR", "< PIN 4711 for Marie, 06.55.54.44.33 or 06 55 5-44-433", "< OK"},
+			[]string{"> AT+CGMR", "< PIN «4 digits» for Marie, «14 characters» or «14 characters»", "< OK"},
 		},
 		{
 			"noise",
@@ -103,6 +119,26 @@ func TestTraceShows(t *testing.T) {
 		}
 		if got, want := strings.Join(*lines, "\n"), strings.Join(c.want, "\n"); got != want {
 			t.Errorf("%s:\n%s\nwant\n%s", c.name, got, want)
+		}
+	}
+}
+
+// Names of makers, models and versions stay readable.
+func TestTraceShowsNames(t *testing.T) {
+	for _, name := range []string{
+		"EC25EFAR06A03M4G", "Revision: M26FBR03A06-TTS", "Revision:1418B05SIM800L24", "LE20B04SIM7600M22", "SIM7600E_V2.0", "REVISION 02.000",
+		"25.30.223", "huawei", "E3372", "Sierra Wireless, Incorporated", "MC7455", "SARA-U201", "1.0", "Raw 1", "SIMCOM_Ltd",
+	} {
+		if got := makersWords(name); got != name {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	for path, want := range map[string]string{
+		"tcp://10.0.0.7:4001": "tcp://10.0.0.7:4001", "/dev/ttyUSB12": "/dev/ttyUSB12",
+		"/dev/serial/by-id/usb-Acme_861234567890123-if02-port0": "/dev/serial/by-id/usb-Acme_«15 digits»-if02-port0",
+	} {
+		if got := pathWords(path); got != want {
+			t.Errorf("%s: %s", path, got)
 		}
 	}
 }
@@ -236,6 +272,10 @@ func TestTraceGivesNothingAway(t *testing.T) {
 		number, code, pin, words := digits(11), digits(4+rng.IntN(5)), digits(4+rng.IntN(5)), letters(9)
 		imei, imsi, iccid := "35693"+digits(10), "20801"+digits(10), "89330"+digits(14)
 		text := words + " " + code
+		var grouped strings.Builder
+		for i := range 5 {
+			grouped.WriteString(number[2*i:2*i+2] + string(" .-/"[rng.IntN(4)]))
+		}
 		hexOf := func(s string) string { return fmt.Sprintf("%X", s) }
 		septets, err := gsm7.Encode([]byte(text))
 		if err != nil {
@@ -304,6 +344,20 @@ func TestTraceGivesNothingAway(t *testing.T) {
 				says(number, deliver, code, "OK")(tr)
 				commands("AT")(tr)
 			},
+			func(tr *tracer) {
+				commands("AT+CGMR")(tr)
+				says("PIN "+pin+" at "+grouped.String(), words, text, "OK")(tr)
+				commands("AT")(tr)
+			},
+			// The second line of a text, behind a command that came between.
+			func(tr *tracer) {
+				says(`+CMT: "+` + number + `",,"26/11/23,19:10:27+04"`)(tr)
+				if rng.IntN(2) == 0 {
+					says(words)(tr)
+				}
+				commands([]string{"AT+CGMR", "AT+CGMI", "ATI", "AT"}[rng.IntN(4)])(tr)
+				says(words+" "+code+" "+grouped.String(), "OK")(tr)
+			},
 		}
 		tr, lines := trace("m")
 		for range 12 {
@@ -312,7 +366,7 @@ func TestTraceGivesNothingAway(t *testing.T) {
 		tr.note("the port is closed")
 		all := strings.ToUpper(strings.Join(*lines, "\n"))
 		all = strings.NewReplacer("35693«", "", "20801«", "", "89330«", "").Replace(all) // beginnings are shown
-		for _, secret := range []string{number, number[4:], code, pin, words, text, imei[5:], imsi[5:], iccid[5:]} {
+		for _, secret := range []string{number, number[4:], code, pin, words, text, grouped.String(), grouped.String()[3:11], imei[5:], imsi[5:], iccid[5:]} {
 			for _, form := range forms(t, secret) {
 				if len(form) >= 4 && strings.Contains(all, strings.ToUpper(form)) {
 					t.Fatalf("seed %d: %q of %q is in\n%s", seed, form, secret, strings.Join(*lines, "\n"))
