@@ -87,7 +87,21 @@ func number(info []string, prefix string) (n int, ok bool) {
 	if !told {
 		return 0, false
 	}
-	n, err := strconv.Atoi(fields(s)[0])
+	return value(fields(s)[0])
+}
+
+// value is a number however modems write it: 0, 00, "0", (0), "0;" or
+// "0 registered". What can't be read is unknown, and never 0.
+func value(s string) (n int, ok bool) {
+	s = strings.TrimLeft(s, " \"'(")
+	end := 0
+	for end < len(s) && (isDigit(s[end]) || end == 0 && s[end] == '-') {
+		end++
+	}
+	if end < len(s) && strings.IndexByte(" \"');.", s[end]) < 0 {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s[:end])
 	return n, err == nil
 }
 

@@ -70,3 +70,37 @@ func TestOperatorAndSignal(t *testing.T) {
 		}
 	}
 }
+
+// TestValue: numbers are read as modems write them, and what is none is not 0.
+func TestValue(t *testing.T) {
+	for s, want := range map[string]int{
+		"0": 0, "00": 0, `"0"`: 0, "(0)": 0, " 1 ": 1, "1;": 1, "1.": 1, "1 registered": 1, `("1")`: 1, "(1": 1, "1)": 1, "-1": -1, "255": 255,
+	} {
+		if got, ok := value(s); !ok || got != want {
+			t.Errorf("%q: %d, %v", s, got, ok)
+		}
+	}
+	for _, s := range []string{"", "-", "x", "0B78", "0-3", "(0,1)", "1registered", "registered 1", "()", `""`, "99999999999999999999"} {
+		if got, ok := value(s); ok {
+			t.Errorf("%q: %d", s, got)
+		}
+	}
+	for line, want := range map[string]int{"+CMGF: 0,1": 0, "+CMGF:00": 0, `+CMGF: "0"`: 0, "+CMGF: (0)": 0, "+CFUN: 1,0": 1} {
+		if got, ok := number([]string{line}, line[:5]); !ok || got != want {
+			t.Errorf("%q: %d, %v", line, got, ok)
+		}
+	}
+}
+
+// TestTellsFull: a memory that the modem says is not full is not.
+func TestTellsFull(t *testing.T) {
+	for line, want := range map[string]bool{
+		`^SMMEMFULL: "SM"`: true, `+CIEV: "SMSFULL",1`: true, `+CIEV: smsfull, 1`: true, `+QIND: "smsfull","ME"`: true, "+SMS FULL": true,
+		"%SMSMEMFULL": true, `+CIEV: "sms_full",1`: true, "*MEMORY FULL: 1": true,
+		`+CIEV: "SMSFULL",0`: false, `+CIEV: smsfull,0`: false, `+CIEV: "SMSFULL",(0)`: false, `+CIEV: "MESSAGE",1`: false, "+CSQ: 20,99": false, "RING": false,
+	} {
+		if tellsFull(line) != want {
+			t.Errorf("%s: %v", line, !want)
+		}
+	}
+}

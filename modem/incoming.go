@@ -275,9 +275,15 @@ func octetsOf(body string) []byte {
 }
 
 // tellsFull tells the lines by which modems say that a memory is full:
-// ^SMMEMFULL: "SM", +CIEV: "SMSFULL",1, +QIND: "smsfull","ME" and their kin.
+// ^SMMEMFULL: "SM", +CIEV: "SMSFULL",1, +QIND: "smsfull","ME" and their kin. The
+// value 0 says that it is not: 27.007 8.9.
 func tellsFull(line string) bool {
-	line = strings.ToUpper(line)
-	return strings.Contains(line, "SMMEMFULL") || strings.Contains(line, "SMSFULL") || strings.Contains(line, "SMS FULL") ||
-		strings.Contains(line, "MEMORY FULL") || strings.Contains(line, "MEMFULL")
+	words := strings.NewReplacer(" ", "", "_", "").Replace(strings.ToUpper(line))
+	if !strings.Contains(words, "MEMFULL") && !strings.Contains(words, "MEMORYFULL") && !strings.Contains(words, "SMSFULL") {
+		return false
+	}
+	_, values, _ := strings.Cut(line, ":")
+	f := fields(values)
+	n, told := value(f[len(f)-1])
+	return !told || n != 0
 }
