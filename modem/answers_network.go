@@ -2,7 +2,6 @@ package modem
 
 import (
 	"encoding/hex"
-	"strconv"
 	"strings"
 	"unicode/utf16"
 )
@@ -92,27 +91,30 @@ func parseRegistration(info []string, prefix string) registration {
 	return stat
 }
 
+// registrationStat is <stat>; ok is false where there is none that is known.
 func registrationStat(s string) (stat int, ok bool) {
 	raw := strings.Split(s, ",")
-	first, err := strconv.Atoi(unquote(raw[0]))
-	if err != nil || first < 0 {
-		return 0, false
+	stat, ok = value(raw[0])
+	if len(raw) > 1 && ok && stat <= maxReportMode && !isArea(raw) {
+		stat, ok = value(raw[1]) // the first is <n>
 	}
-	if len(raw) == 1 || first > maxReportMode {
-		return first, true
-	}
-	second := strings.TrimSpace(raw[1])
-	if len(raw) > 2 && (strings.HasPrefix(second, `"`) || len(second) > 2) {
-		return first, true // a <lac>: a modem's second number has one digit or two
-	}
-	n, err := strconv.Atoi(unquote(second))
-	if err != nil || n < 0 {
-		return first, true
-	}
-	return n, true
+	return stat, ok && stat >= 0 && stat <= int(regRestricted)
 }
 
-func unquote(s string) string { return strings.Trim(s, "\" ") }
+// isArea tells whether the second of the values is <lac>, whose digits are
+// hexadecimal, and not <stat>, which has one digit or two.
+func isArea(raw []string) bool {
+	second := strings.TrimSpace(raw[1])
+	area := strings.Trim(second, `"`)
+	switch {
+	case second == "":
+		return true // kept back
+	case strings.HasPrefix(second, `"`) && len(raw) > 2:
+		return true
+	}
+	_, number := value(area)
+	return isHexText(area) && (len(area) > 2 || !number)
+}
 
 // dBm turns <rssi> of +CSQ into dBm, 0 if unknown: 27.007 8.5.
 func dBm(info []string) int {
@@ -140,7 +142,7 @@ func extendedDBm(info []string) int {
 		if m.field >= len(f) {
 			continue
 		}
-		if n, err := strconv.Atoi(f[m.field]); err == nil && n >= 0 && n <= m.most {
+		if n, ok := value(f[m.field]); ok && n >= 0 && n <= m.most {
 			return m.from + n
 		}
 	}
@@ -224,14 +226,14 @@ func parsePINTries(info []string, cmd string) (left int, told bool) {
 			continue
 		}
 		f := fields(strings.TrimLeft(rest, ": "))
-		value := strings.Trim(f[0], "()")
-		if strings.EqualFold(value, "SIM PIN") || strings.EqualFold(value, "SC") {
+		left := f[0]
+		if lockState(left) == SIMPIN || strings.EqualFold(left, "SC") {
 			if len(f) < 2 {
 				continue
 			}
-			value = f[1]
+			left = f[1]
 		}
-		if n, err := strconv.Atoi(value); err == nil && n >= 0 && n <= 99 {
+		if n, ok := value(left); ok && n >= 0 && n <= 99 {
 			return n, true
 		}
 	}

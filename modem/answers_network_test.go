@@ -40,7 +40,16 @@ func TestRegistrationShapes(t *testing.T) {
 			t.Errorf("%d: usable %v", stat, r.usable())
 		}
 	}
-	for _, line := range []string{"+CREG", "+CREG:", "+CREG: x", "+CREG: -1", "+CREGX: 0,1", "+CREG: ,1"} {
+	for line, want := range map[string]registration{
+		"+CREG: 0,1;": 1, "+CREG: 0,1 registered": 1, `+CREG: 2,1 home,"4048","0B78"`: 1, "+CREG: (0),(1)": 1, "+CREG: (0,1)": 1, "+CREG: 00,01": 1,
+		"+CREG: 1,0B,0C": 1, "+CREG: 2,,": 2, `+CREG: 5,"10","11"`: 5,
+	} {
+		if got := parseRegistration([]string{line}, "+CREG"); got != want {
+			t.Errorf("%s: %d", line, got)
+		}
+	}
+	// What can't be read is unknown, and no stat that says no.
+	for _, line := range []string{"+CREG", "+CREG:", "+CREG: x", "+CREG: -1", "+CREGX: 0,1", "+CREG: ,1", "+CREG: 0,home", "+CREG: 0,99", "+CREG: 12"} {
 		if got := parseRegistration([]string{line}, "+CREG"); got != regUnknown {
 			t.Errorf("%s: %d", line, got)
 		}
@@ -260,7 +269,9 @@ func FuzzNetworkAnswers(f *testing.F) {
 func TestLockState(t *testing.T) {
 	for lock, want := range map[string]SIMState{
 		"READY": SIMReady, `"READY"`: SIMReady, "SIM PIN2": SIMReady, "SIM PUK2": SIMReady,
-		"SIM PIN": SIMPIN, `"SIM PIN"`: SIMPIN, "sim_pin": SIMPIN,
+		"SIM PIN": SIMPIN, `"SIM PIN"`: SIMPIN, "sim_pin": SIMPIN, "(READY)": SIMReady, "READY;": SIMReady, "READY,1": SIMReady,
+		"USIM PIN": SIMPIN, "SIM PIN1": SIMPIN, "(SIM PIN)": SIMPIN, "SIM  PIN": SIMPIN, "USIM PUK": SIMPUK, "SIM PUK1": SIMPUK,
+		"SIM PIN2;": SIMReady, "PH-USIM PIN": SIMLocked,
 		"SIM PUK": SIMPUK, "NOT INSERTED": SIMAbsent, "SIM REMOVED": SIMAbsent, "NO SIM": SIMAbsent,
 		"NOT READY": SIMBusy, "": SIMBusy, "SIM BUSY": SIMBusy, "SIM FAILURE": SIMFailure,
 		"PH-NET PIN": SIMLocked, "PH-SIM PIN": SIMLocked, "PH-NETSUB PUK": SIMLocked, "SIM BLOCKED": SIMBlocked,

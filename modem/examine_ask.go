@@ -170,18 +170,15 @@ func (x *examiner) serviceCentre() {
 // pduMode sets PDU mode where the modem is in text mode, and looks whether it
 // has taken it.
 func (x *examiner) pduMode() bool {
-	mode, told := answer(x.quick("+CMGF?"), "+CMGF")
-	if !told {
-		return true // it can't be asked; sending will show
-	}
-	if mode == "0" {
-		return true
+	mode, told := number(x.quick("+CMGF?"), "+CMGF")
+	if !told || mode == 0 {
+		return true // one that can't be asked is believed; sending will show
 	}
 	if _, err := x.query("+CMGF=0", limitSIM); err != nil {
 		return false
 	}
-	mode, _ = answer(x.quick("+CMGF?"), "+CMGF")
-	return mode == "0"
+	mode, told = number(x.quick("+CMGF?"), "+CMGF")
+	return !told || mode == 0
 }
 
 // reportRoute is the best that a modem which advertises this can do.

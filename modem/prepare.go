@@ -226,12 +226,12 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		if err != nil && !answered(err) {
 			return wait{}, err
 		}
-		mode, told := answer(info, "+CMGF")
+		mode, told := number(info, "+CMGF")
 		if !told {
 			unread++
 		}
 		switch {
-		case mode == "0":
+		case told && mode == 0:
 			p.modeless, p.inPDU = false, true
 			return wait{}, nil
 		case told:

@@ -153,12 +153,11 @@ func (s *session) serviceLevel(ctx context.Context) error {
 	if err != nil && !answered(err) {
 		return err
 	}
-	told, ok := answer(info, "+CSMS")
-	level := fields(told)[0]
+	level, told := number(info, "+CSMS")
 	before := s.routed.acknowledged
 	switch {
-	case ok && level != "":
-		s.routed.acknowledged = level == "1"
+	case told:
+		s.routed.acknowledged = level == 1
 	default:
 		s.routed.acknowledged = wanted == 1
 	}
@@ -199,8 +198,8 @@ func announcing(setting string) int {
 func routingParameters(s string) ([]int, bool) {
 	var v []int
 	for _, f := range fields(s) {
-		n, err := strconv.Atoi(f)
-		if err != nil {
+		n, ok := value(f)
+		if !ok {
 			return nil, false
 		}
 		v = append(v, n)

@@ -85,9 +85,12 @@ func lockState(lock string) SIMState {
 	return SIMLocked
 }
 
-// lockKind is what <code> of +CPIN? says, whatever its case and its hyphens.
+// lockKind is <code> of +CPIN?, whatever its case, its hyphens and what stands
+// around it. A USIM's PIN is the SIM's, and PIN1 is the PIN.
 func lockKind(lock string) string {
-	return strings.NewReplacer("-", " ", "_", " ").Replace(strings.ToUpper(strings.Trim(lock, `" `)))
+	lock, _, _ = strings.Cut(strings.ToUpper(lock), ",")
+	lock = strings.NewReplacer("-", " ", "_", " ", "USIM", "SIM", "PIN1", "PIN", "PUK1", "PUK").Replace(lock)
+	return strings.Join(strings.Fields(strings.Trim(lock, "\"'() ;.")), " ")
 }
 
 // lockTrouble puts <code> of +CPIN? in words. The zero value says that it keeps
@@ -211,7 +214,7 @@ func (p *preparation) enterPIN(ctx context.Context) (wait, error) {
 	}
 	p.waiting(Waiting, "entering the PIN")
 	p.grow()
-	_, err = p.command(ctx, fmt.Sprintf("+CPIN=%q", pin), limitSIM)
+	err = p.givePIN(ctx, pin, left, told)
 	switch {
 	case err == nil:
 		p.entered++
@@ -224,6 +227,25 @@ func (p *preparation) enterPIN(ctx context.Context) (wait, error) {
 	}
 	p.cards.refused(p.modem())
 	return wait{state: Parked, reason: "the SIM refuses the PIN: correct the PIN file, or turn the PIN off in a phone"}, nil
+}
+
+// givePIN enters the PIN. A modem that does not understand the command may want
+// it without quotation marks. It gets it so if the SIM has as many tries left as
+// before, and three of them: should that count not be true, one is left.
+func (p *preparation) givePIN(ctx context.Context, pin string, before int, told bool) error {
+	_, err := p.command(ctx, fmt.Sprintf("+CPIN=%q", pin), limitSIM)
+	if !malformed(err) || !told || before < 3 {
+		return err
+	}
+	left, told, lost := p.pinTries(ctx)
+	if lost != nil {
+		return lost
+	}
+	if !told || left != before {
+		return err
+	}
+	_, err = p.command(ctx, "+CPIN="+pin, limitSIM)
+	return err
 }
 
 func lastTry(left int) string {
