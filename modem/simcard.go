@@ -220,6 +220,9 @@ func (p *preparation) enterPIN(ctx context.Context) (wait, error) {
 		p.entered++
 		p.cards.taken(p.modem())
 		return wait{state: Waiting, reason: "the SIM takes the PIN", soon: true}, nil
+	case errors.Is(err, errMute): // it may be busy with it: the SIM will tell
+		p.waiting(Waiting, "waiting for the SIM to take the PIN")
+		return wait{state: Waiting, reason: "the SIM takes the PIN", soon: true}, p.resync(ctx)
 	case !answered(err):
 		return wait{}, err
 	case busySIM(err) && told:

@@ -205,6 +205,12 @@ func TestPINWithoutAnswer(t *testing.T) {
 	mc := locked("4321")
 	mc.Faults = []sim.Fault{on(`^AT\+CPIN=`, sim.Fault{Do: sim.Slow, After: 15 * time.Second, Count: 1})}
 	starts(t, modem.PoolConfig{PINFile: pinFile(t, "4321"), PINs: memory}, []sim.ModemConfig{mc}, func(t *testing.T, b *bench, _ *journal) {
+		b.until("ready", func() bool {
+			if said := b.status("modem0"); strings.Contains(said.Reason, "nothing on this port") {
+				t.Fatalf("while it unlocks the SIM: %+v", said)
+			}
+			return b.status("modem0").State == modem.Ready
+		})
 		b.sends("modem0")
 		if memory.count() != 0 {
 			t.Error("it stays noted as tried")
