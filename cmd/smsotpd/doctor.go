@@ -41,7 +41,8 @@ second SIM's number is its number in [sim.NAME] of the file named by --config,
 or --number PORT=+NUMBER. What is learnt is kept in capabilities.json in the
 state directory, without the SIM's or the modem's number.
 
-The exit code is 0 if a modem can be used and nothing is wrong with any, else 1.`,
+The exit code is 0 if a modem can be used and nothing is wrong with any, nor with
+the PIN files that the settings name, else 1.`,
 		Example: `  smsotpd doctor
   smsotpd doctor /dev/ttyUSB2 --json
   smsotpd doctor --send /dev/ttyUSB2 /dev/ttyUSB6 --number /dev/ttyUSB6=+33612345678`,
@@ -272,7 +273,8 @@ func (d *doctor) settings() []doctorFinding {
 	return wrong
 }
 
-// verdict is nil if a modem can be used and nothing is wrong with any.
+// verdict is nil if a modem can be used and nothing is wrong with any, nor with
+// the settings.
 func (r doctorReport) verdict() error {
 	wrong := 0
 	for _, port := range r.Ports {
