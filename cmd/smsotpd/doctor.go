@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,14 +64,7 @@ the PIN files that the settings name, else 1.`,
 			if send.wanted {
 				report.Send, unsent = d.send(ctx, send, found)
 			}
-			if asJSON {
-				enc := json.NewEncoder(p.stdout)
-				enc.SetIndent("", "  ")
-				err = enc.Encode(report)
-			} else {
-				err = report.print(p.stdout)
-			}
-			return cmp.Or(err, unsent, report.verdict())
+			return cmp.Or(report.write(p.stdout, asJSON), unsent, report.verdict())
 		},
 	}
 	flags := cmd.Flags()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -183,6 +184,16 @@ func known(n int) *int {
 
 // pageWidth is what the table and the sentences below it keep to.
 const pageWidth = 100
+
+// write writes the report as JSON or for people.
+func (r doctorReport) write(w io.Writer, asJSON bool) error {
+	if !asJSON {
+		return r.print(w)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
 
 // print writes a table, and below it what there is to say of each port.
 func (r doctorReport) print(w io.Writer) error {
