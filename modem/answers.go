@@ -105,6 +105,18 @@ func value(s string) (n int, ok bool) {
 	return n, err == nil
 }
 
+// inPDUMode reads the answer to AT+CMGF?, which few modems give in words; told
+// is whether it can be read.
+func inPDUMode(info []string) (pdu, told bool) {
+	if mode, ok := number(info, "+CMGF"); ok {
+		return mode == 0, true
+	}
+	said, _ := answer(info, "+CMGF")
+	said = strings.ToUpper(said)
+	pdu = strings.Contains(said, "PDU")
+	return pdu, pdu || strings.Contains(said, "TEXT")
+}
+
 // withoutAT is a command as session.command wants it.
 func withoutAT(cmd string) string { return cmd[min(len("AT"), len(cmd)):] }
 

@@ -104,3 +104,15 @@ func TestTellsFull(t *testing.T) {
 		}
 	}
 }
+
+// TestInPDUMode: AT+CMGF? however it is answered.
+func TestInPDUMode(t *testing.T) {
+	for says, want := range map[string][2]bool{ // PDU mode, told
+		"+CMGF: 0": {true, true}, "+CMGF:00": {true, true}, `+CMGF: "0"`: {true, true}, "+CMGF: 1": {false, true}, "+CMGF: (1)": {false, true},
+		"+CMGF: PDU": {true, true}, "+CMGF: text mode": {false, true}, "+CMGF: ?": {false, false}, "+CREG: 0,1": {false, false}, "": {false, false},
+	} {
+		if pdu, told := inPDUMode([]string{says}); pdu != want[0] || told != want[1] {
+			t.Errorf("%q: %v, told %v", says, pdu, told)
+		}
+	}
+}

@@ -170,15 +170,14 @@ func (x *examiner) serviceCentre() {
 // pduMode sets PDU mode where the modem is in text mode, and looks whether it
 // has taken it.
 func (x *examiner) pduMode() bool {
-	mode, told := number(x.quick("+CMGF?"), "+CMGF")
-	if !told || mode == 0 {
+	if pdu, told := inPDUMode(x.quick("+CMGF?")); pdu || !told {
 		return true // one that can't be asked is believed; sending will show
 	}
 	if _, err := x.query("+CMGF=0", limitSIM); err != nil {
 		return false
 	}
-	mode, told = number(x.quick("+CMGF?"), "+CMGF")
-	return !told || mode == 0
+	pdu, told := inPDUMode(x.quick("+CMGF?"))
+	return pdu || !told
 }
 
 // reportRoute is the best that a modem which advertises this can do.

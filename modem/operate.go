@@ -227,8 +227,8 @@ func (s *session) inPDUMode(ctx context.Context) (bool, error) {
 	if err != nil && !answered(err) {
 		return false, err
 	}
-	mode, told := number(info, "+CMGF")
-	return !told || mode == 0, nil
+	pdu, told := inPDUMode(info)
+	return pdu || !told, nil
 }
 
 // knockAfter is how long ago a modem may have answered last and still be given
@@ -251,7 +251,7 @@ func (s *session) knock(ctx context.Context) error {
 	if err != nil && !answered(err) {
 		return errSuspect
 	}
-	if mode, told := number(info, "+CMGF"); told && mode != 0 {
+	if pdu, told := inPDUMode(info); told && !pdu {
 		s.onSign(wire.TextMode)
 		return errSuspect
 	}

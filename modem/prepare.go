@@ -226,12 +226,12 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		if err != nil && !answered(err) {
 			return wait{}, err
 		}
-		mode, told := number(info, "+CMGF")
+		pdu, told := inPDUMode(info)
 		if !told {
 			unread++
 		}
 		switch {
-		case told && mode == 0:
+		case pdu:
 			p.modeless, p.inPDU = false, true
 			return wait{}, nil
 		case told:

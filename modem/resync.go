@@ -146,7 +146,7 @@ func (s *session) inOrder(ctx context.Context, limit time.Duration) (wrong strin
 			return query, err
 		}
 		delete(s.unordered, query)
-		if mode, _ := answer(info, "+CMGF"); id == "+CMGF" && s.inPDU && mode != "0" {
+		if pdu, told := inPDUMode(info); s.inPDU && told && !pdu {
 			s.onSign(wire.TextMode)
 		}
 		if right++; right == 2 {
