@@ -259,7 +259,8 @@ func (d *doctor) settings() []doctorFinding {
 		}
 		wrong = append(wrong, doctorFinding{
 			string(modem.Failing), string(modem.FoundPINFile), fmt.Sprintf("The daemon does not start: %s: %v.", key, err),
-			"Mend the file, or name the right one.", []string{"$ smsotpd serve --check-config"},
+			"Mend the file, or name the right one.",
+			[]string{"$ smsotpd serve --check-config"},
 		})
 	}
 	return wrong

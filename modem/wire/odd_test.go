@@ -229,20 +229,49 @@ func TestReferenceOfAnother(t *testing.T) {
 		took   time.Duration
 		late   []string
 	}{
-		{"before its own", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"+CMGS: 7\r\n\r\nOK\r\n", 3 * time.Second}},
-			[]string{"+CMGS: 7"}, nil, Answered, false, 3100 * time.Millisecond, []string{"+CMGS: 6"}},
-		{"none", []says{{"+CMGS: 7\r\n\r\nOK\r\n", 300 * time.Millisecond}},
-			[]string{"+CMGS: 7"}, nil, Answered, false, 300 * time.Millisecond, nil},
-		{"before an early OK", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"OK\r\n", time.Second}, {"+CMGS: 7\r\n", 800 * time.Millisecond}},
-			[]string{"+CMGS: 7"}, nil, Answered, false, 2900 * time.Millisecond, []string{"+CMGS: 6"}},
-		{"behind an early OK", []says{{"OK\r\n", 100 * time.Millisecond}, {"+CMGS: 6\r\n", 500 * time.Millisecond}, {"+CMGS: 7\r\n", 500 * time.Millisecond}},
-			[]string{"+CMGS: 7"}, nil, Answered, false, 2100 * time.Millisecond, []string{"+CMGS: 6"}},
-		{"before a refusal", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"+CMS ERROR: 38\r\n", 3 * time.Second}},
-			nil, at.CMSError("38"), Answered, false, 3100 * time.Millisecond, nil},
-		{"and nothing", []says{{"+CMGS: 6\r\n", 100 * time.Millisecond}},
-			[]string{"+CMGS: 6"}, nil, Unfinished, true, adriftFinal + 100*time.Millisecond, nil},
-		{"and a restart", []says{{"+CMGS: 6\r\nRDY\r\n", 100 * time.Millisecond}},
-			nil, at.ErrError, Restart, true, 100 * time.Millisecond, nil},
+		{
+			"before its own",
+			[]says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"+CMGS: 7\r\n\r\nOK\r\n", 3 * time.Second}},
+			[]string{"+CMGS: 7"},
+			nil, Answered, false, 3100 * time.Millisecond,
+			[]string{"+CMGS: 6"},
+		},
+		{
+			"none",
+			[]says{{"+CMGS: 7\r\n\r\nOK\r\n", 300 * time.Millisecond}},
+			[]string{"+CMGS: 7"},
+			nil, Answered, false, 300 * time.Millisecond, nil,
+		},
+		{
+			"before an early OK",
+			[]says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"OK\r\n", time.Second}, {"+CMGS: 7\r\n", 800 * time.Millisecond}},
+			[]string{"+CMGS: 7"},
+			nil, Answered, false, 2900 * time.Millisecond,
+			[]string{"+CMGS: 6"},
+		},
+		{
+			"behind an early OK",
+			[]says{{"OK\r\n", 100 * time.Millisecond}, {"+CMGS: 6\r\n", 500 * time.Millisecond}, {"+CMGS: 7\r\n", 500 * time.Millisecond}},
+			[]string{"+CMGS: 7"},
+			nil, Answered, false, 2100 * time.Millisecond,
+			[]string{"+CMGS: 6"},
+		},
+		{
+			"before a refusal",
+			[]says{{"+CMGS: 6\r\n", 100 * time.Millisecond}, {"+CMS ERROR: 38\r\n", 3 * time.Second}},
+			nil, at.CMSError("38"), Answered, false, 3100 * time.Millisecond, nil,
+		},
+		{
+			"and nothing",
+			[]says{{"+CMGS: 6\r\n", 100 * time.Millisecond}},
+			[]string{"+CMGS: 6"},
+			nil, Unfinished, true, adriftFinal + 100*time.Millisecond, nil,
+		},
+		{
+			"and a restart",
+			[]says{{"+CMGS: 6\r\nRDY\r\n", 100 * time.Millisecond}},
+			nil, at.ErrError, Restart, true, 100 * time.Millisecond, nil,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
