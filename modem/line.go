@@ -161,7 +161,7 @@ func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool
 	}
 	f := s.wire.Flight()
 	s.mu.Lock()
-	s.used = f.Ended
+	s.used, s.talkedAt = f.Ended, time.Now()
 	s.mu.Unlock()
 	vendor := s.profile().CMS
 	r, sound = classify(vendor, info, err, f)

@@ -54,7 +54,9 @@ type session struct {
 	// pace of payloads and gap before commands, by what was learnt: see slowDown
 	// and resync.
 	pace, gap time.Duration
-	centre    string // the service centre address to be used, "" if unknown
+	talkedAt  time.Time // when the last command was over
+	asleep    int       // commands in a row that were lost behind a pause
+	centre    string    // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
 	// the worker's goroutine.
@@ -300,8 +302,10 @@ func (s *session) command(ctx context.Context, cmd string, limit time.Duration) 
 	if s.profile().Avoids("AT" + cmd) {
 		return nil, errAvoided
 	}
+	rested := s.wake()
 	s.wire.Limit(limit)
 	info, err := s.engine.Command(cmd)
+	s.talked(err == nil || answered(err), rested)
 	switch cause := s.wire.Flight().Cause; {
 	case s.wire.Err() != nil || cause == wire.WriteFailed:
 		return nil, errGone

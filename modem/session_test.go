@@ -20,6 +20,8 @@ type lagging struct {
 	lag      time.Duration
 	deaf     time.Duration // how long it hears nothing behind an answer
 	unknown  string        // a query that it leaves unanswered
+	sleeps   time.Duration // after which silence it loses the next line; 0: never
+	heard    time.Time     // when the last octet came
 	spoke    atomic.Int64  // when it last answered, in nanoseconds
 	commands chan string
 	said     *io.PipeReader
@@ -54,7 +56,13 @@ func (m *lagging) run() {
 func (m *lagging) Read(p []byte) (int, error) { return m.said.Read(p) }
 
 func (m *lagging) Write(p []byte) (int, error) {
+	slept := m.sleeps > 0 && time.Since(m.heard) > m.sleeps
+	m.heard = time.Now()
 	for _, c := range p {
+		if slept {
+			slept = c != '\r'
+			continue
+		}
 		switch {
 		case c != '\r':
 			m.partial = append(m.partial, c)
@@ -140,6 +148,38 @@ func TestGapIsLearnt(t *testing.T) {
 					}
 				}
 			})
+		})
+	}
+}
+
+// TestSleeper: a modem that loses the first line after a pause is woken before
+// one, once that is known; one that only hung once is not.
+func TestSleeper(t *testing.T) {
+	for _, sleeps := range []time.Duration{0, 5 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newLagging(0)
+			m.sleeps = sleeps
+			s := newSession(m, Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
+			defer func() {
+				s.wire.End()
+				s.close()
+				<-s.wire.Done()
+			}()
+			if err := s.resync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			lost := 0
+			for range 6 {
+				time.Sleep(10 * time.Second)
+				if _, err := s.command(context.Background(), "+CSQ", limitQuick); err != nil {
+					if lost++; s.resync(t.Context()) != nil {
+						t.Fatal("mute")
+					}
+				}
+			}
+			if want := map[bool]int{true: asleepTwice}[sleeps > 0]; lost != want {
+				t.Errorf("%d commands were lost, want %d", lost, want)
+			}
 		})
 	}
 }
