@@ -120,6 +120,9 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	if sound && l.mend(ctx, &sub, r) {
 		r, sound = l.submit(ctx, sub)
 	}
+	if !sound { // nothing else is to be asked before the modem is looked after
+		l.session.suspect.Store(true)
+	}
 	l.owes = r.Cause == "timeout" || r.Cause == "no-reference" && r.Committed
 	sick := l.sick(r)
 	switch {

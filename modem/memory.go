@@ -19,6 +19,7 @@ type memories struct {
 	names     []string  // that can be read from, in the order of looking
 	selected  string    // to be read from, "" if that is not known
 	sureAt    time.Time // when that was last certain; zero after a message
+	told      bool      // the modem says what is selected
 	rest      string    // the one to be selected between looks
 	receiving string    // where what comes is stored
 }
@@ -40,6 +41,7 @@ func (p *preparation) storage(ctx context.Context) error {
 	}
 	told, _ := answer(info, "+CPMS")
 	inUse := memoryUsage(told)
+	m.told = len(inUse) > 0
 	if len(lists) > 0 {
 		m.names = lists[0]
 	}
@@ -168,7 +170,11 @@ func (s *session) confirmMemory(ctx context.Context) error {
 		return err
 	}
 	told, _ := answer(info, "+CPMS")
-	if now := memoryUsage(told); len(now) > 0 && now[0].name != m.selected {
+	now := memoryUsage(told)
+	switch {
+	case len(now) == 0 && err == nil && m.told: // this OK is another command's
+		return errSuspect
+	case len(now) > 0 && now[0].name != m.selected:
 		s.chores.doubtRouting()
 		if _, err := s.ask(ctx, `+CPMS="`+m.selected+`"`, limitSIM); err != nil && !answered(err) {
 			return err

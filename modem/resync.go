@@ -20,6 +20,7 @@ import (
 func (s *session) resync(ctx context.Context) error {
 	lag := 0                     // grows when answers come behind their time
 	owed, waited := false, false // whether one may, and whether it was waited for
+	mixed := false               // an answer was another command's
 	gap, lost := s.gap, ""       // what is tried, and a query that went wrong without
 	// The third try undoes settings that make answers unreadable: V.250 6.2.
 	wakes := [...]string{"", "", "Q0V1E0", ""}
@@ -45,13 +46,14 @@ func (s *session) resync(ctx context.Context) error {
 			query, err = s.inOrder(ctx, wake)
 		}
 		switch {
-		case err == nil && gap > s.gap:
+		case err == nil && gap > s.gap && lag == 0 && !mixed:
 			if err = s.keepGap(ctx, gap, lost); !errors.Is(err, errMute) {
 				return err
 			}
 			gap = s.gap
 			continue
 		case err == nil, errors.Is(err, errGone):
+			s.setProfile(s.profile()) // without what was tried
 			return err
 		case s.wire.Err() != nil:
 			return errGone
@@ -59,7 +61,8 @@ func (s *session) resync(ctx context.Context) error {
 			unheard++
 		default:
 			owed = s.wire.Flight().Cause == wire.Timeout
-			if owed && unheard == 0 && lag == 0 { // nothing comes late, so it may not have been heard
+			mixed = mixed || !owed
+			if !mixed && lag == 0 { // nothing comes late, so it may not have been heard
 				gap, lost = wider(gap), query
 				s.wire.SetGap(gap)
 			}
@@ -97,20 +100,25 @@ func wider(gap time.Duration) time.Duration {
 }
 
 // keepGap keeps the gap that was tried if the query that went wrong without it
-// is answered with it. errMute: the modem is to be synchronised again.
+// is answered with it, and others in order behind it. errMute: the modem is to
+// be synchronised again, without.
 func (s *session) keepGap(ctx context.Context, gap time.Duration, lost string) error {
 	info, err := s.command(ctx, lost, s.times.Wake)
-	if _, told := answer(info, strings.TrimSuffix(lost, "?")); told {
-		s.gap = gap
+	_, told := answer(info, strings.TrimSuffix(lost, "?"))
+	switch {
+	case told:
 		delete(s.unordered, lost)
+		_, err = s.inOrder(ctx, s.times.Wake)
+	case err == nil:
+		err = errMute // this OK may be another command's
+	}
+	if told && err == nil {
+		s.gap = gap
 		s.log.Info("the modem loses commands right behind its answers; they are written later", "gap", gap)
 	}
 	s.setProfile(s.profile())
-	switch _, still := s.unordered[lost]; {
-	case answered(err):
+	if answered(err) {
 		return nil
-	case err == nil && still:
-		return errMute // this OK may be another command's
 	}
 	return err
 }

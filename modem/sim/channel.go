@@ -67,9 +67,20 @@ type channel struct {
 	chunk   int    // counts reads of the port
 	prompt  int    // the chunk in which the last prompt was written
 	sending *sending
-	held    [][]byte // what came while the modem hung
-	unsent  []string // unsolicited lines held back while a prompt is open
-	output  []byte   // written when mu is released
+	held    [][]byte  // what came while the modem hung
+	unsent  []string  // unsolicited lines held back while a prompt is open
+	output  []byte    // written when mu is released
+	saidAt  time.Time // when something last was
+	heardAt time.Time // when something last came
+}
+
+// loses tells whether what comes now is lost: right behind what was said, or
+// because it only wakes the modem up.
+func (c *channel) loses(p *Profile, now time.Time) bool {
+	deaf := now.Sub(c.saidAt) < p.Deaf
+	slept := p.Sleeps > 0 && !c.heardAt.IsZero() && now.Sub(c.heardAt) >= p.Sleeps
+	c.heardAt = now
+	return deaf || slept
 }
 
 // takesCommands tells the ports with a command interpreter.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Control characters of V.250 and TS 27.005.
@@ -24,7 +25,7 @@ func (m *Modem) input(p *port, chunk []byte) {
 	defer m.unlock()
 	c := m.channelOf(p)
 	switch {
-	case c == nil || !m.powered:
+	case c == nil || !m.powered || c.loses(&m.config.Profile, time.Now()):
 	case c.takesCommands():
 		m.channel = c
 		m.feed(chunk)
@@ -269,18 +270,26 @@ func (m *Modem) dialect(line string) string {
 
 // finish ends the command line with a final result and takes the next one.
 func (m *Modem) finish(final string) {
-	if final != "" && !m.quiet {
-		code, numeric := map[string]string{finalOK: "0", finalError: "4", "NO CARRIER": "3"}[final]
-		if numeric && !m.verbose {
-			m.text(code + "\r")
-		} else {
-			m.text(m.eol + m.dialect(final) + m.eol)
-		}
+	m.sayFinal(final)
+	if m.config.Profile.FinalsTwice {
+		m.sayFinal(final)
 	}
 	m.state = stateCommand
 	m.line = m.line[:0]
 	m.sending = nil
 	m.releaseUnsent()
+}
+
+func (m *Modem) sayFinal(final string) {
+	if final == "" || m.quiet {
+		return
+	}
+	code, numeric := map[string]string{finalOK: "0", finalError: "4", "NO CARRIER": "3"}[final]
+	if numeric && !m.verbose {
+		m.text(code + "\r")
+	} else {
+		m.text(m.eol + m.dialect(final) + m.eol)
+	}
 }
 
 // unsolicited writes a result code that no command asked for, with what

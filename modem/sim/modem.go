@@ -352,6 +352,7 @@ func (m *Modem) unlock() {
 	for _, c := range m.channels {
 		if c.port != nil && len(c.output) > 0 {
 			c.port.write(c.output)
+			c.saidAt = time.Now()
 		}
 		c.output = c.output[:0]
 	}

@@ -22,6 +22,12 @@ type Profile struct {
 	NoSpace bool
 	// NoOK are the commands whose answer ends without OK, as AT+CPIN?.
 	NoOK []string
+	// FinalsTwice: every final result is said twice.
+	FinalsTwice bool
+	// Deaf is how long it loses what comes behind its own last octet, as Telit's
+	// modems do for 20 ms. Sleeps is after how long a silence it loses what comes
+	// next, as SIM800 does with AT+CSCLK=2; 0: never.
+	Deaf, Sleeps time.Duration
 	// Inserts are lines of its own that come in front of the answer to a
 	// command, as ^RSSI to AT+CSQ.
 	Inserts map[string][]string

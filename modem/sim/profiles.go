@@ -378,6 +378,9 @@ func behaviours() []Profile {
 	quirk("reference-skip", func(p *Profile) { p.References = ReferencesSkip })
 	quirk("submit-time", func(p *Profile) { p.SubmitTime = true })
 	quirk("odd-lines", func(p *Profile) { p.EOL = "\r\r\n" })
+	quirk("finals-twice", func(p *Profile) { p.FinalsTwice = true })
+	quirk("deaf", func(p *Profile) { p.Deaf = 100 * time.Millisecond })
+	quirk("sleepy", func(p *Profile) { p.Sleeps = 5 * time.Second })
 	quirk("nameless", func(p *Profile) {
 		p.Unknown = []string{"+CIMI"}
 		p.Answers = map[string][]string{"AT+CGSN": {"000000000000000", finalOK}, "AT+GSN": {"000000000000000", finalOK}, "AT+GCAP": {finalError}}

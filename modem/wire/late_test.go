@@ -70,3 +70,20 @@ func TestRearmAwaitsAReference(t *testing.T) {
 		})
 	}
 }
+
+// TestRearmEndsAPrompt: a prompt that comes while the wire is being made ready
+// would take the next command for a payload.
+func TestRearmEndsAPrompt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Options{})
+		heard := r.play(0)
+		time.AfterFunc(200*time.Millisecond, func() { r.say("\r\n> ", 0) })
+		if !r.wire.Rearm(300*time.Millisecond, 3*time.Second) {
+			t.Fatal("the port is gone")
+		}
+		r.wire.Close()
+		if wrote := <-heard; wrote != "\x1b" {
+			t.Errorf("wrote %q", wrote)
+		}
+	})
+}

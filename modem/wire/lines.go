@@ -80,6 +80,7 @@ func (w *Wire) prompt() {
 		w.flight.ExtraPrompts++
 	case aborting:
 	case idle, answering:
+		w.asked = true
 		w.strayed()
 		w.sign(Stray)
 	}

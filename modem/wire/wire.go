@@ -171,6 +171,9 @@ type Wire struct {
 	patience, overdue alarm
 	aborted           bool // Abort was called: no payload is written until Permit
 	echoOn            bool // the last command was echoed
+	// asked: a prompt came that nobody waits for: the modem takes what is written
+	// for a payload.
+	asked bool
 	// echoOdd: the last prompt came with an echo, or without one, that no other
 	// command has.
 	echoOdd bool
@@ -266,13 +269,20 @@ func (w *Wire) End() {
 }
 
 // Rearm drops what comes until nothing unasked has come for quiet (for a second
-// behind an answer that a reference may follow), or most is over, and makes the Wire ready for a new engine. The engine before must be
-// closed. Unsolicited lines are handed on meanwhile. It reports whether the
-// port is still there.
+// behind an answer that a reference may follow), or most is over, and makes the
+// Wire ready for a new engine. A prompt that comes meanwhile is ended by ESC. The
+// engine before must be closed. Unsolicited lines are handed on meanwhile. It
+// reports whether the port is still there.
 func (w *Wire) Rearm(quiet, most time.Duration) bool {
 	begin := time.Now()
 	for {
 		w.mu.Lock()
+		if w.asked {
+			w.asked = false
+			w.mu.Unlock()
+			_ = w.writeOut([]byte{esc}) // that the port is gone shows below
+			w.mu.Lock()
+		}
 		since := time.Since(begin)
 		if !w.strayAt.IsZero() {
 			since = min(since, time.Since(w.strayAt))
