@@ -17,7 +17,10 @@ type chores struct {
 	// Guarded by mu.
 	timer *time.Timer // puts the token in
 	began time.Time   // when the preparation was over; zero: nothing is due yet
-	acks  []time.Time // what must be acknowledged, by when it came
+	acks  []time.Time // what must be acknowledged and is kept, by when it came
+	// startedAt is when the modem was last given up for started anew: what came
+	// before that it has forgotten, and waits for no acknowledgement of it.
+	startedAt time.Time
 	// doubted: the routing is to be verified.
 	doubted bool
 	// distrusted: a report was not where the modem announced it.
@@ -55,6 +58,7 @@ func (c *chores) reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.began, c.acks, c.doubted, c.distrusted = time.Time{}, nil, false, false
+	c.startedAt = time.Now()
 	c.store.reset()
 }
 
@@ -82,10 +86,32 @@ func (c *chores) direct(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.directAt = at
-	if len(c.acks) < maxAnnounced {
+}
+
+// settled takes in what the handler said of something that came directly at the
+// given time. Only what it has made durable is acknowledged, since the network
+// then forgets it. What takes longer than the network waits comes again, and the
+// modem may have turned the routing off.
+func (c *chores) settled(at time.Time, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case at.Before(c.startedAt):
+	case time.Since(at) > lateAck:
+		c.doubted = true
+		c.signal()
+	case err == nil && len(c.acks) < maxAnnounced:
 		c.acks = append(c.acks, at)
+		c.signal()
 	}
-	c.signal()
+}
+
+// overtaken tells whether something newer came directly: an acknowledgement
+// would count for that.
+func (c *chores) overtaken(at time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.directAt.After(at)
 }
 
 // oweAck puts an acknowledgement in front.

@@ -54,6 +54,7 @@ type bench struct {
 	fresh   chan struct{}
 
 	patience time.Duration
+	halt     func() // ends the pool, and nothing else
 	stop     func()
 }
 
@@ -169,9 +170,12 @@ func (b *bench) run(pc modem.PoolConfig) {
 			}
 		}
 	})
-	b.stop = func() {
+	b.halt = func() {
 		cancel()
 		running.Wait()
+	}
+	b.stop = func() {
+		b.halt()
 		b.net.Close()
 	}
 }

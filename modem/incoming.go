@@ -31,11 +31,12 @@ type incoming struct {
 // letter is one report or message on its way to its handler.
 type letter struct {
 	handle func() error
-	// done is told what the handler said. It is nil for what came directly,
-	// which nothing else holds: it is offered until the handler takes it.
-	done  func(error)
-	tries int
-	due   time.Time
+	done   func(error) // is told what the handler said, each time
+	// stored: the modem keeps it until it is deleted. What came directly nothing
+	// else holds: it is offered until the handler takes it.
+	stored bool
+	tries  int
+	due    time.Time
 }
 
 const (
@@ -89,11 +90,8 @@ func (in *incoming) run() {
 // offer calls the handler of l.
 func (in *incoming) offer(l letter) {
 	err := l.handle()
-	if l.done != nil {
-		l.done(err)
-		return
-	}
-	if err == nil {
+	l.done(err)
+	if err == nil || l.stored {
 		return
 	}
 	if len(in.again) == maxAgain {
@@ -131,10 +129,11 @@ type receipt struct {
 	at  time.Time
 }
 
-// hand passes on a TPDU that came directly. It waits while the mailbox is
-// full.
-func (in *incoming) hand(raw []byte, asReport bool, by receipt) {
-	in.mail <- letter{handle: in.open(raw, asReport, by)}
+// hand passes on what came directly; done is told, by another goroutine and
+// perhaps several times, whether the handler took it. It waits while the mailbox
+// is full.
+func (in *incoming) hand(handle func() error, done func(error)) {
+	in.mail <- letter{handle: handle, done: done}
 }
 
 // handStored passes on a TPDU that the modem keeps; done is told, by another
@@ -142,7 +141,7 @@ func (in *incoming) hand(raw []byte, asReport bool, by receipt) {
 // while the mailbox is full.
 func (in *incoming) handStored(raw []byte, by receipt, done func(error)) bool {
 	select {
-	case in.mail <- letter{handle: in.open(raw, false, by), done: done}:
+	case in.mail <- letter{handle: in.open(raw, false, by), done: done, stored: true}:
 		return true
 	default:
 		return false
@@ -225,28 +224,33 @@ func (s *session) onDirect(report bool, u wire.URC) {
 	} else {
 		s.awaitSIM(math.MaxInt64)
 	}
-	by := receipt{s.owner(), u.Received}
-	raw, err := decodeTPDU(u.Body, pduLength(u.Line))
-	if err == nil {
-		s.incoming.hand(raw, report, by)
-		return
+	handle := s.openDirect(report, u, receipt{s.owner(), u.Received})
+	if handle == nil {
+		s.incoming.unreadable("nothing behind "+u.Line[:min(len(u.Line), 4)], 0)
+		return // and is not acknowledged: it may come whole when it comes again
+	}
+	s.incoming.hand(handle, func(err error) { s.chores.settled(u.Received, err) })
+}
+
+// openDirect binds what the modem hands over at once to its handler; nil if
+// there is nothing.
+func (s *session) openDirect(report bool, u wire.URC, by receipt) func() error {
+	in := s.incoming
+	if raw, err := decodeTPDU(u.Body, pduLength(u.Line)); err == nil {
+		return in.open(raw, report, by)
 	}
 	if r, ok := textReport(u.Line); report && ok {
 		s.inTextMode()
-		s.incoming.mail <- letter{handle: s.incoming.report(r, by)}
-		return
+		return in.report(r, by)
 	}
 	if m, ok := textMessage(u.Line, u.Body); !report && ok {
 		s.inTextMode()
-		s.incoming.mail <- letter{handle: s.incoming.message(m, by)}
-		return
+		return in.message(m, by)
 	}
-	m := Inbound{Undecodable: true, PDU: octetsOf(u.Body)}
-	if len(m.PDU) == 0 {
-		s.incoming.unreadable("nothing behind "+u.Line[:min(len(u.Line), 4)], 0)
-		return
+	if u.Body == "" {
+		return nil
 	}
-	s.incoming.mail <- letter{handle: s.incoming.message(m, by)}
+	return in.message(Inbound{Undecodable: true, PDU: octetsOf(u.Body)}, by)
 }
 
 // inTextMode doubts that the modem is in PDU mode, since it hands over as in

@@ -276,6 +276,70 @@ func TestAcknowledgements(t *testing.T) {
 	}
 }
 
+// TestAcknowledgedWhenKept: what a modem hands over and the daemon could not
+// keep is not lost with it: the network has not been told that it was taken.
+func TestAcknowledgedWhenKept(t *testing.T) {
+	forced := sim.Generic()
+	forced.CSMS, forced.CSMSStart = "1", 1
+	forced.CNMI[1] = "0,2"
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, at0())
+		var pc modem.PoolConfig
+		b.inMemory([]sim.ModemConfig{{Profile: forced}}, &pc)
+		b.patience = time.Hour
+		failing := errors.New("the disk is full")
+		b.keep = func() error { return failing }
+		b.run(pc)
+		b.accepts("modem0")
+		time.Sleep(6 * time.Second) // the report is here, and offered again and again
+		b.net.Modems()[0].Receive("+33698765432", "a message")
+		time.Sleep(6 * time.Second)
+		b.halt()
+		if r, n := b.counts(); r+n > 0 {
+			t.Fatalf("%d reports, %d messages", r, n)
+		}
+		failing = nil
+		b.run(pc)
+		defer b.stop()
+		b.within(15*time.Minute, "report and message", func() bool { r, n := b.counts(); return r == 1 && n == 1 })
+		b.unviolated()
+	})
+}
+
+// TestKeptSlowly: a handler that takes long is waited for before a report is
+// acknowledged; one that takes too long gets the report again.
+func TestKeptSlowly(t *testing.T) {
+	forced := sim.Generic()
+	forced.CSMS, forced.CSMSStart = "1", 1
+	for _, c := range []struct {
+		takes time.Duration
+		again bool
+	}{{8 * time.Second, false}, {20 * time.Second, true}} {
+		t.Run(c.takes.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, at0())
+				var pc modem.PoolConfig
+				b.inMemory([]sim.ModemConfig{{Profile: forced}}, &pc)
+				b.patience = time.Hour
+				b.held = sync.OnceFunc(func() { <-time.After(c.takes) })
+				b.run(pc)
+				defer b.stop()
+				b.accepts("modem0")
+				time.Sleep(3 * time.Minute)
+				if r, _ := b.counts(); r > 1 != c.again || r == 0 {
+					t.Errorf("%d times", r)
+				}
+				b.accepts("modem0")
+				b.within(15*time.Minute, "the next report", func() bool { r, _ := b.counts(); return r > 1 })
+				if told := b.told(modem.EventRouting) > 0; told != c.again {
+					t.Errorf("told: %v", told)
+				}
+				b.unviolated()
+			})
+		})
+	}
+}
+
 // TestWrongPlace: a report that is not where it was announced is found, and
 // the modem told to hand reports over directly, where it can.
 func TestWrongPlace(t *testing.T) {

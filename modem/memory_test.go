@@ -124,7 +124,7 @@ func TestStoreIsBounded(t *testing.T) {
 	c := newChores()
 	for i := range 10_000 {
 		c.announce(fmt.Sprintf(`+CMTI: "SM",%d`, i), i%2 == 0)
-		c.direct(time.Now())
+		c.settled(time.Now(), nil)
 		c.store.enter(place{"SM", i}, uint64(i))
 	}
 	if len(c.store.announced) > maxAnnounced || len(c.acks) > maxAnnounced || len(c.store.entries) > maxPlaces {

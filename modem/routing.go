@@ -305,7 +305,10 @@ func indications(advertised string, stores bool) []string {
 // network waits 12 s at least, and the modem then turns all routing off.
 const lateAck = 12 * time.Second
 
-// acknowledge says AT+CNMA for one report or message that came directly.
+// acknowledge says AT+CNMA for one report or message that came directly and is
+// kept. One that is late, because the modem was busy, is said all the same, as
+// some wait for it for ever; but not once the next one has come, which it would
+// count for.
 func (s *session) acknowledge(ctx context.Context, since time.Time) error {
 	r := &s.routed
 	if r.form == len(ackForms) {
@@ -313,6 +316,10 @@ func (s *session) acknowledge(ctx context.Context, since time.Time) error {
 	}
 	cmd := ackForms[r.form]
 	late := time.Since(since) > lateAck
+	if late && s.chores.overtaken(since) {
+		s.chores.doubtRouting()
+		return nil
+	}
 	_, err := s.ask(ctx, cmd, limitQuick)
 	switch {
 	case errors.Is(err, errSilent):
