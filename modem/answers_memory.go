@@ -11,6 +11,7 @@ type storedMessage struct {
 	body         string // the PDU in hex, "" where there was none
 	octets       int    // of the TPDU, 0 if that was not said
 	unsent, sent bool   // <stat> 2 and 3
+	untold       bool   // <stat> was not said
 	textual      bool   // it is in text mode
 }
 
@@ -19,32 +20,96 @@ type storedMessage struct {
 //	+CMGR: <stat>,[<alpha>],<length>
 //	<pdu>
 //
-// and what modems make of it: without alpha, or without the first line.
+// and what modems make of it: without alpha, without the first line, with the
+// PDU in it, in quotes or in several lines, or with the prefix of +CMGL.
 func parseStored(info []string) storedMessage {
-	var m storedMessage
-	for i, line := range info {
-		rest, ok := strings.CutPrefix(line, "+CMGR")
-		if !ok {
-			if len(line) > 20 && isPDU(line) {
-				m.body = line
-			}
-			continue
+	head := slices.IndexFunc(info, headsMessage)
+	if head < 0 {
+		body := joinPDU("", info)
+		if len(body) <= 20 {
+			return storedMessage{}
 		}
-		f := fields(strings.TrimLeft(rest, ": "))
-		stat, err := strconv.Atoi(f[0])
-		m = storedMessage{unsent: err == nil && stat == 2, sent: err == nil && stat == 3, textual: err != nil && f[0] != ""}
-		m.octets = pduLength(line)
-		if i+1 < len(info) {
-			m.body = strings.TrimSpace(info[i+1])
-		}
-		if raw, err := decodeTPDU(m.body, m.octets); err == nil && m.octets > 0 && len(raw) == m.octets {
-			word := strings.ToUpper(f[0]) // some name <stat> by a word in PDU mode too
-			m.textual, m.unsent, m.sent = false, m.unsent || word == "STO UNSENT", m.sent || word == "STO SENT"
-		}
-		return m
+		return storedMessage{body: body, untold: true}
 	}
+	m, _ := parseEntry(info[head], info[head+1:])
 	return m
 }
+
+// listed is one message of AT+CMGL.
+type listed struct {
+	index int
+	storedMessage
+}
+
+// parseList reads the answer of AT+CMGL, 27.005 3.4.3: entries like those of
+// AT+CMGR, each with its index in front.
+func parseList(info []string) []listed {
+	var all []listed
+	for i := 0; i < len(info); {
+		end := i + 1
+		for end < len(info) && !headsMessage(info[end]) {
+			end++
+		}
+		if headsMessage(info[i]) {
+			if m, index := parseEntry(info[i], info[i+1:end]); index >= 0 {
+				all = append(all, listed{index, m})
+			}
+		}
+		i = end
+	}
+	return all
+}
+
+func headsMessage(line string) bool {
+	return strings.HasPrefix(line, "+CMGR") || strings.HasPrefix(line, "+CMGL")
+}
+
+// parseEntry reads a message's header and what follows it. index is -1 where
+// the header has none.
+func parseEntry(header string, lines []string) (m storedMessage, index int) {
+	f := fields(strings.TrimLeft(header[len("+CMGR"):], ": "))
+	index = -1
+	if strings.HasPrefix(header, "+CMGL") && (len(f) > 3 || len(f) == 3 && isState(f[1])) {
+		if n, err := strconv.Atoi(f[0]); err == nil && n <= maxTotal {
+			index = n
+		}
+		f = f[1:]
+	}
+	if last := f[len(f)-1]; len(last) > 20 && isPDU(last) {
+		m.body, f = last, f[:len(f)-1]
+	}
+	if len(f) > 0 {
+		stat, err := strconv.Atoi(f[0])
+		m.unsent, m.sent, m.textual = err == nil && stat == 2, err == nil && stat == 3, err != nil && f[0] != ""
+		m.octets = lengthIn(f)
+	}
+	m.untold = len(f) == 0 || f[0] == ""
+	if len(lines) > 0 && m.body == "" {
+		m.body, lines = unquoted(lines[0]), lines[1:]
+	}
+	m.body = joinPDU(m.body, lines)
+	if raw, err := decodeTPDU(m.body, m.octets); err == nil && m.octets > 0 && len(raw) == m.octets {
+		word := strings.ToUpper(f[0]) // some name <stat> by a word in PDU mode too
+		m.textual, m.unsent, m.sent = false, m.unsent || word == "STO UNSENT", m.sent || word == "STO SENT"
+	}
+	return m, index
+}
+
+// isState tells the values of <stat> in PDU mode, 27.005 3.1.
+func isState(s string) bool { return len(s) == 1 && s[0] >= '0' && s[0] <= '4' }
+
+// joinPDU appends the lines that are hexadecimal to what there is of a PDU:
+// some modems break it.
+func joinPDU(body string, lines []string) string {
+	for _, line := range lines {
+		if line = unquoted(line); line != "" && strings.Trim(line, "0123456789ABCDEFabcdef") == "" {
+			body += line
+		}
+	}
+	return body
+}
+
+func unquoted(s string) string { return strings.Trim(s, "\" ") }
 
 func isPDU(line string) bool {
 	return len(line)%2 == 0 && strings.Trim(line, "0123456789ABCDEFabcdef") == ""
@@ -171,15 +236,15 @@ func storedIndex(line string) (mem string, index int, ok bool) {
 	return f[0], n, true
 }
 
-// pduLength is the TPDU's length in octets by the header line of +CMT, +CDS,
-// +CBM or +CMGR, its last number; 0 if there is none.
+// pduLength is the TPDU's length in octets by the header line of +CMT, +CDS or
+// +CBM, its last number; 0 if there is none.
 func pduLength(line string) int {
 	_, rest, _ := strings.Cut(line, ":")
-	f := fields(rest)
-	if len(f) == 0 {
-		return 0
-	}
-	n, err := strconv.Atoi(f[len(f)-1])
+	return lengthIn(fields(rest))
+}
+
+func lengthIn(fields []string) int {
+	n, err := strconv.Atoi(fields[len(fields)-1])
 	if err != nil || n < 0 {
 		return 0
 	}

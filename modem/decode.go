@@ -46,7 +46,7 @@ const (
 // no service centre address in front, some count it, and some count wrong: where
 // length and address do not agree, what reads as a TPDU is taken for one.
 func decodeTPDU(body string, octets int) ([]byte, error) {
-	raw, err := hex.DecodeString(strings.TrimSpace(body))
+	raw, err := hex.DecodeString(unquoted(body))
 	if err != nil || len(raw) == 0 || len(raw) > maxPDU {
 		return nil, errNotPDU
 	}

@@ -268,14 +268,17 @@ func (s *session) inTextMode() {
 	}
 }
 
-// octetsOf is what there is of a PDU that isn't one: its octets as far as they
-// are hexadecimal, or the line itself.
+// maxOdd bounds what is kept of what should be a PDU and isn't.
+const maxOdd = 1024
+
+// octetsOf is what there is of a PDU that isn't one: its octets if all of it is
+// hexadecimal, or else the line itself.
 func octetsOf(body string) []byte {
-	raw, _ := hex.DecodeString(body[:len(body)&^1])
-	if len(raw) == 0 {
+	raw, err := hex.DecodeString(unquoted(body))
+	if err != nil || len(raw) == 0 {
 		raw = []byte(body)
 	}
-	return raw[:min(len(raw), maxPDU)]
+	return raw[:min(len(raw), maxOdd)]
 }
 
 // tellsFull tells the lines by which modems say that a memory is full:

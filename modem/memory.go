@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
-
-	"github.com/warthog618/modem/at"
 )
 
 // errStoreFull: no room could be made in the modem's memory.
@@ -93,7 +90,7 @@ func (s *session) tidy(ctx context.Context, now time.Time) (bool, error) {
 	c.mu.Lock()
 	t := &c.store
 	if t.full {
-		t.releaseSent()
+		t.makeRoom(now)
 	}
 	if p, ok := t.pick(now, s.memories.selected, kept); ok {
 		sure := t.entries[p].sure
@@ -209,201 +206,6 @@ func (s *session) openMemory(ctx context.Context, name string) (usage, error) {
 		}
 	}
 	return usage{}, nil
-}
-
-// contents are what AT+CMGR finds in a place.
-type contents int
-
-const (
-	nothing    contents = iota // the place is empty
-	fault                      // the modem can't read it
-	unanswered                 // nor say so
-	notOurs                    // a draft, or a copy of what was sent
-	aMessage
-	aReport
-)
-
-// read reads one place of the selected memory and hands on what is there. It
-// is deleted when the handler has it durable, and not before.
-func (s *session) read(ctx context.Context, p place) (contents, error) {
-	m, found, err := s.fetch(ctx, p)
-	switch {
-	case err != nil:
-		return found, err
-	case found == aMessage:
-		return s.accept(p, m), nil
-	case found != nothing:
-		s.chores.postpone(p)
-	}
-	return found, nil
-}
-
-// fetch reads one place of the selected memory.
-func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, error) {
-	cmd := "+CMGR=" + strconv.Itoa(p.index)
-	info, err := s.ask(ctx, cmd, limitSIM)
-	m := parseStored(info)
-	switch {
-	case errors.Is(err, errSilent):
-		delete(s.silent, cmd)
-		return m, unanswered, nil
-	case err != nil && !answered(err):
-		return m, fault, err
-	case err != nil && !emptyPlace(err):
-		return m, fault, nil
-	case err != nil || m.body == "" || phantom(m):
-		s.chores.forget(p)
-		return m, nothing, nil
-	case m.textual: // PDU mode is lost, and what was to be read is still there
-		s.inTextMode()
-		return m, fault, nil
-	}
-	return m, aMessage, nil
-}
-
-// emptyPlace tells the errors by which modems say that nothing is in a place:
-// +CMS ERROR: 321, invalid memory index, or no more than ERROR.
-func emptyPlace(err error) bool {
-	cms, _ := errorNumbers(err)
-	return cms == 321 || errors.Is(err, at.ErrError)
-}
-
-// accept hands on what was read from a place, unless that is under way.
-func (s *session) accept(p place, m storedMessage) contents {
-	c := s.chores
-	raw, err := decodeTPDU(m.body, m.octets)
-	garbled := err != nil || m.octets > 0 && len(raw) != m.octets
-	report := err == nil && isStatusReport(raw)
-	found := aMessage
-	if report {
-		found = aReport
-	}
-	if err != nil {
-		raw = octetsOf(m.body)
-	}
-
-	c.mu.Lock()
-	e := c.store.enter(p, fingerprint(m.body))
-	switch {
-	case e == nil:
-		c.mu.Unlock()
-		return fault
-	case e.standing == waiting:
-		c.mu.Unlock()
-		return found
-	case e.standing == kept:
-		e.sure = true
-		c.mu.Unlock()
-		return found
-	case m.unsent || m.sent && !report:
-		e.standing, e.sent = foreign, m.sent
-		c.mu.Unlock()
-		return notOurs
-	case garbled && e.tries == 0, c.store.elsewhere(p, e):
-		// It may have been garbled on its way here, or be in two memories that
-		// are one: it is read again.
-		e.standing, e.due = reading, time.Now().Add(time.Second)
-		e.tries++
-		c.mu.Unlock()
-		return found
-	}
-	e.standing = waiting
-	c.mu.Unlock()
-	print := e.print
-	if !s.incoming.handStored(raw, receipt{s.identity(), time.Now()}, func(err error) { c.handled(p, print, err) }) {
-		c.handled(p, print, errMailbox)
-	}
-	return found
-}
-
-// remove deletes what is in a place of the selected memory.
-func (s *session) remove(ctx context.Context, p place) error {
-	c := s.chores
-	c.mu.Lock()
-	e := c.store.entries[p]
-	c.mu.Unlock()
-	if e == nil {
-		return nil
-	}
-	cmd := "+CMGD=" + strconv.Itoa(p.index)
-	if e.tries%2 == 1 {
-		cmd += ",0" // some modems want <delflag>
-	}
-	_, err := s.ask(ctx, cmd, limitSIM)
-	if err != nil && !answered(err) {
-		return err
-	}
-	delete(s.silent, cmd)
-	if err != nil {
-		c.postpone(p)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		c.store.removed(p, e.print)
-		return nil
-	}
-	e.sure = false // perhaps it is gone, and something else there
-	return nil
-}
-
-// readAnnounced looks for what was announced where the modem said, then at the
-// same index of its other memories: EC25 says "SM" and means "SR".
-func (s *session) readAnnounced(ctx context.Context, a announcement) error {
-	memory, more := s.candidate(a)
-	if !more {
-		s.chores.missed(a)
-		return nil
-	}
-	p := place{memory, a.index}
-	if ready, err := s.selectMemory(ctx, memory); err != nil || !ready {
-		if err == nil && s.memories.selected != memory {
-			s.chores.tried(a, memory)
-		}
-		return err
-	}
-	m, found, err := s.fetch(ctx, p)
-	if err != nil {
-		return err
-	}
-	if found == aMessage {
-		found = s.accept(p, m)
-	}
-	switch {
-	case a.report && found == aReport, !a.report && (found == aMessage || found == aReport):
-		s.chores.found(a)
-	case found == unanswered:
-		s.chores.missed(a)
-	default:
-		s.chores.tried(a, memory)
-	}
-	return nil
-}
-
-// candidate is the memory in which an announced message is to be looked for
-// next.
-func (s *session) candidate(a announcement) (memory string, ok bool) {
-	first := a.memory
-	if first == "" {
-		first = s.memories.receiving
-	}
-	for _, name := range append([]string{first}, s.memories.names...) {
-		if !slices.Contains(a.tried, name) {
-			return name, true
-		}
-	}
-	return "", false
-}
-
-// phantom tells a report that is none: what TRM240 and its kin answer for a
-// place with nothing in it.
-func phantom(m storedMessage) bool {
-	raw, err := decodeTPDU(m.body, m.octets)
-	if err != nil || !isStatusReport(raw) {
-		return false
-	}
-	r, err := decodeReport(raw)
-	return err == nil && r.MR == 0 && r.Recipient == ""
 }
 
 // purgeFor bounds purge.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -86,18 +87,42 @@ func TestParseStored(t *testing.T) {
 		{[]string{"+CMGR:0,25", pdu}, storedMessage{body: pdu, octets: 25}},
 		{[]string{`+CMGR: 3,"me",25`, pdu}, storedMessage{body: pdu, octets: 25, sent: true}},
 		{[]string{"+CMGR: 2,,25", pdu}, storedMessage{body: pdu, octets: 25, unsent: true}},
-		{[]string{pdu}, storedMessage{body: pdu}},
+		{[]string{pdu}, storedMessage{body: pdu, untold: true}},
+		{[]string{"+CMGR: 0,,25", `"` + pdu + `"`}, storedMessage{body: pdu, octets: 25}},
+		{[]string{"+CMGR: 0,,25", pdu[:19], pdu[19:]}, storedMessage{body: pdu, octets: 25}},
+		{[]string{"+CMGR: 0,,25", `"` + pdu[:30], pdu[30:] + `"`}, storedMessage{body: pdu, octets: 25}},
+		{[]string{pdu[:10], pdu[10:]}, storedMessage{body: pdu, untold: true}},
+		{[]string{"+CMGR: 0,,25," + pdu}, storedMessage{body: pdu, octets: 25}},
+		{[]string{`+CMGR: 3,"",25,"` + pdu + `"`}, storedMessage{body: pdu, octets: 25, sent: true}},
+		{[]string{"+CMGR: " + pdu}, storedMessage{body: pdu, untold: true}},
+		{[]string{"+CMGL: 0,,25", pdu}, storedMessage{body: pdu, octets: 25}},
+		{[]string{"+CMGL: 7,2,,25", pdu}, storedMessage{body: pdu, octets: 25, unsent: true}},
+		{[]string{"+CMGL: 7,1,25", pdu}, storedMessage{body: pdu, octets: 25}},
 		{[]string{"+CMGR: 0,,0"}, storedMessage{}},
 		{[]string{`+CMGR: "REC READ","+336",,"26/11/09,15:21:27+04"`, "text"}, storedMessage{body: "text", textual: true}},
 		{[]string{`+CMGR: "REC UNREAD",,25`, pdu}, storedMessage{body: pdu, octets: 25}},
 		{[]string{`+CMGR: "STO UNSENT",,25`, pdu}, storedMessage{body: pdu, octets: 25, unsent: true}},
 		{[]string{`+CMGR: "STO SENT",,25`, pdu}, storedMessage{body: pdu, octets: 25, sent: true}},
-		{[]string{"+CMGR:"}, storedMessage{}},
+		{[]string{"+CMGR:"}, storedMessage{untold: true}},
 		{nil, storedMessage{}},
 	} {
 		if got := parseStored(c.info); got != c.want {
 			t.Errorf("%q: %+v", c.info, got)
 		}
+	}
+}
+
+func TestParseList(t *testing.T) {
+	const pdu = "0006D60B911326880736F4111011719551401110117195714000"
+	got := parseList([]string{"+CMGL: 3,1,,25", pdu, "+CMGL: 301,0,,25", pdu[:30], pdu[30:], "+CMGL: 4,0,25," + pdu, "+CMGL: x,0,,25", pdu})
+	want := []listed{
+		{3, storedMessage{body: pdu, octets: 25}}, {301, storedMessage{body: pdu, octets: 25}}, {4, storedMessage{body: pdu, octets: 25}},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v", got)
+	}
+	if got := parseList([]string{pdu, "+CMGL:", "+CMGL: 1"}); len(got) > 0 {
+		t.Errorf("%+v", got)
 	}
 }
 
@@ -154,7 +179,7 @@ func TestNotOurs(t *testing.T) {
 	if _, ok := c.store.pick(time.Now(), "SM", kept); ok {
 		t.Error("one is to be deleted")
 	}
-	c.store.releaseSent()
+	c.store.makeRoom(time.Now())
 	if p, ok := c.store.pick(time.Now(), "SM", kept); !ok || p != sent || c.store.entries[p].tries != 0 {
 		t.Errorf("%v is to be deleted", p)
 	}
@@ -169,19 +194,55 @@ func TestNotOurs(t *testing.T) {
 	}
 }
 
-// TestGarbledOnce: what can't be a PDU is read again before it is believed.
-func TestGarbledOnce(t *testing.T) {
-	in := newIncoming(nil, nil)
-	s := &session{chores: newChores(), incoming: in}
-	p := place{"SM", 1}
-	for _, body := range []string{"0006D60B91", "0006D60B91"} {
-		s.accept(p, storedMessage{body: body, octets: 25})
-		if n, waits := len(in.mail), s.chores.store.entries[p].standing == waiting; (n == 1) != waits {
-			t.Errorf("%d letters", n)
-		}
+// TestGarbled: what can't be right is read again until it was the same several
+// times, over a minute; readings that differ prove nothing.
+func TestGarbled(t *testing.T) {
+	const whole = "0006D60B911326880736F4111011719551401110117195714000"
+	for _, c := range []struct {
+		name  string
+		read  []string
+		full  bool
+		proof int // the reading that is believed; 0: none
+	}{
+		{"the same", []string{"0006D60B91"}, false, 4},
+		{"each another", []string{"0006D60B91", "0006D60B", "0006D6", "0006D60B9113", "0006D60B9114", "0006D60B9115"}, false, 0},
+		{"right in the end", []string{"0006D60B91", "0006D60B", whole}, false, 3},
+		{"no room", []string{"0006D60B91", "0006D60B", "0006D6"}, true, 3},
+		{"can't be decoded", []string{"000401"}, false, 4},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				in := newIncoming(nil, nil)
+				s := &session{chores: newChores(), incoming: in}
+				s.chores.store.full = c.full
+				p, believed := place{"SM", 1}, 0
+				for i := range 2 * len(c.read) * 4 {
+					body := c.read[i%len(c.read)]
+					s.accept(p, storedMessage{body: body, octets: 25})
+					if e := s.chores.store.entries[p]; e.standing == waiting {
+						believed = i + 1
+						break
+					} else if e.standing == reading {
+						<-time.After(time.Until(e.due))
+					}
+				}
+				if believed != c.proof || len(in.mail) != min(c.proof, 1) {
+					t.Errorf("believed at reading %d, %d letters", believed, len(in.mail))
+				}
+			})
+		})
 	}
-	if len(in.mail) != 1 {
-		t.Errorf("%d letters", len(in.mail))
+}
+
+// TestOctetsOf: of what is no PDU nothing is cut off.
+func TestOctetsOf(t *testing.T) {
+	for body, want := range map[string]string{
+		"0006D6": "\x00\x06\xd6", `"0006D6"`: "\x00\x06\xd6", "0006D": "0006D", "0006x6": "0006x6", "0": "0",
+		strings.Repeat("41", 400): strings.Repeat("A", 400), strings.Repeat("41", 5000): strings.Repeat("A", maxOdd),
+	} {
+		if got := string(octetsOf(body)); got != want {
+			t.Errorf("%.20q: %.20q, %d octets", body, got, len(got))
+		}
 	}
 }
 
@@ -191,6 +252,7 @@ func FuzzStored(f *testing.F) {
 	f.Add(`("SM","ME"),("SM"),("SM","SR")`, `+CMGR: "REC READ","+336",,"26/11/09,15:21:27+04"`+"\ntext")
 	f.Add(`+CDSI: "SM",0`, `+CMT: "+33612345678",,"26/11/09,15:21:27+04"`+"\nOK")
 	f.Add(`+CDS: 6,7,"+33612345678",145,"26/11/09,15:21:27+04","26/11/09,15:21:29+04",0`, "")
+	f.Add(`"ME",1,10`, "+CMGL: 300,0,,25\n0006D60B9113\n26880736F4111011719551401110117195714000")
 	f.Add("(0-3),(0-3),(0,2),(0,1),(0,1)", "+CMGR: 3,,0")
 	f.Fuzz(func(t *testing.T, answer, lines string) {
 		for _, u := range memoryUsage(answer) {
@@ -215,11 +277,12 @@ func FuzzStored(f *testing.F) {
 		if in, ok := textMessage(head, body); ok && len(in.PDU) > maxPDU {
 			t.Errorf("a TPDU of %d octets", len(in.PDU))
 		}
+		parseList(strings.Split(lines, "\n"))
 		m := parseStored(strings.Split(lines, "\n"))
 		if raw, err := decodeTPDU(m.body, m.octets); err == nil && len(raw) > maxPDU {
 			t.Errorf("%d octets", len(raw))
 		}
-		if len(octetsOf(m.body)) > maxPDU {
+		if len(octetsOf(m.body)) > maxOdd {
 			t.Error("too long")
 		}
 	})

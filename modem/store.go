@@ -33,6 +33,36 @@ type entry struct {
 	sure  bool
 	tries int
 	due   time.Time
+	// same counts the readings of what can't be right, since the time of the
+	// first one.
+	same  int
+	since time.Time
+}
+
+const (
+	// sameReadings of what can't be right, over sameFor, are believed.
+	sameReadings = 3
+	sameFor      = time.Minute
+)
+
+// believe takes in a reading that can't be right, and tells whether what is
+// there is handed on as it is, and deleted then. It may have been garbled on its
+// way here, so it must be the same several times, unless room is needed: else
+// it is read again.
+func (e *entry) believe(now time.Time, full bool) bool {
+	if e.same++; e.same == 1 {
+		e.since = now
+	}
+	if e.same >= sameReadings && now.Sub(e.since) >= sameFor || full && e.tries >= sameReadings-1 {
+		return true
+	}
+	pause := time.Second
+	if e.tries > 0 && !full {
+		pause = min(sameFor/3<<min(e.tries-1, 10), mutedFor)
+	}
+	e.standing, e.due = reading, now.Add(pause)
+	e.tries++
+	return false
 }
 
 // announcement is a stored message that the modem told of.
@@ -240,11 +270,15 @@ func (c *chores) forget(p place) {
 	delete(c.store.entries, p)
 }
 
-// releaseSent gives the copies of what was sent up: there is no room.
-func (t *store) releaseSent() {
+// makeRoom gives the copies of what was sent up, and hastens the reading of what
+// can't be right: there is no room.
+func (t *store) makeRoom(now time.Time) {
 	for _, e := range t.entries {
-		if e.standing == foreign && e.sent {
+		switch {
+		case e.standing == foreign && e.sent:
 			e.standing, e.tries, e.due = kept, 0, time.Time{}
+		case e.standing == reading && e.due.After(now.Add(time.Second)):
+			e.due = now.Add(time.Second)
 		}
 	}
 }

@@ -81,6 +81,10 @@ func (w *Wire) own(line []byte) bool {
 		if c.id == "I" && bytes.HasPrefix(line, []byte("+GCAP")) {
 			return true
 		}
+	case messages:
+		if c.id == "+CMGR" && bytes.HasPrefix(line, []byte("+CMGL:")) {
+			return true // so some answer it
+		}
 	}
 	if c.twoStep && c.phase != answering && isReference(line) {
 		return true
@@ -222,7 +226,9 @@ func (w *Wire) answersBare(line []byte) bool {
 		}
 		return digits >= 5
 	case messages:
-		return c.textMode
+		// A PDU may be in quotes, in several lines, or without a header.
+		rest := bytes.Trim(line, "\" ")
+		return c.textMode || len(rest) > 1 && isHex(rest)
 	}
 	// Some modems leave the prefix out.
 	return c.query && (line[0] == '"' || line[0] == '(' || '0' <= line[0] && line[0] <= '9')
