@@ -42,6 +42,7 @@ const (
 func newChores() *chores {
 	c := &chores{due: make(chan struct{}, 1)}
 	c.store.entries = make(map[place]*entry)
+	c.store.stoppedAt, c.store.unfound = make(map[string]int), make(map[string]int)
 	return c
 }
 

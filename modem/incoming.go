@@ -24,6 +24,8 @@ type incoming struct {
 	mail      chan letter
 	// seen is the modem and SIM that were known here last.
 	seen atomic.Pointer[identity]
+	// listHangs: the modem left the list of its messages unanswered.
+	listHangs atomic.Bool
 
 	again []letter // refused by their handler; owned by run
 }

@@ -18,9 +18,13 @@ type look struct {
 	within            bool
 	memory            string
 	index, last, left int
+	used              int // as the modem said, -1 if it does not tell
 	silent, faults    int // answers to AT+CMGR in a row that were none
-	spent             time.Duration
-	resume            time.Time
+	// missing: not all was found that is there; confirmed: and the modem says so
+	// still.
+	missing, confirmed bool
+	spent              time.Duration
+	resume             time.Time
 }
 
 // usage of one memory; total is 0 where it is not known.
@@ -59,6 +63,8 @@ func (s *session) lookOn(ctx context.Context, l *look) error {
 	switch {
 	case !l.asked:
 		return s.askUsage(ctx, l)
+	case l.missing:
+		return s.seek(ctx, l)
 	case !l.within:
 		return s.nextMemory(ctx, l)
 	}
@@ -82,6 +88,9 @@ func (s *session) askUsage(ctx context.Context, l *look) error {
 		}
 		if u.total > 0 {
 			l.known[u.name] = u.usage
+		}
+		if u.used == 0 {
+			s.noteUnfound(u.name, 0)
 		}
 		if u.total > 0 && u.used >= u.total {
 			full = u.name
@@ -123,7 +132,7 @@ func (s *session) nextMemory(ctx context.Context, l *look) error {
 	if len(l.queue) == 0 {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.store.look = nil
+		c.store.endLook()
 		return nil
 	}
 	name := l.queue[0]
@@ -137,14 +146,19 @@ func (s *session) nextMemory(ctx context.Context, l *look) error {
 		known = u.total > 0
 	}
 	if known && u.used <= c.known(name) {
+		s.noteUnfound(name, 0)
 		return nil
 	}
-	l.within, l.memory, l.index = true, name, 0
-	l.last, l.left = min(u.total, maxTotal), u.used
+	l.within, l.memory = true, name
+	l.last, l.left, l.used = min(u.total, maxTotal), u.used, u.used
 	if !known {
-		l.last, l.left = unknownTotal, unknownTotal+1
+		l.last, l.left, l.used = unknownTotal, unknownTotal+1, -1
 	}
 	l.faults, l.silent = 0, 0
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.index = min(c.store.stoppedAt[name], l.last)
+	delete(c.store.stoppedAt, name)
 	return nil
 }
 
@@ -155,25 +169,42 @@ func (s *session) lookAt(ctx context.Context, l *look) error {
 		l.within = err == nil && s.memories.selected == l.memory
 		return err
 	}
-	s.chores.mu.Lock()
-	for s.chores.store.entries[place{l.memory, l.index}] != nil {
+	c := s.chores
+	c.mu.Lock()
+	for l.index <= l.last && c.store.entries[place{l.memory, l.index}] != nil {
 		l.index++
 		l.left--
 	}
-	crowded := len(s.chores.store.entries) >= maxPlaces
-	s.chores.mu.Unlock()
-	if l.left <= 0 || l.index > l.last || crowded {
+	crowded := len(c.store.entries) >= maxPlaces
+	c.mu.Unlock()
+	switch {
+	case crowded || l.left <= 0:
 		l.within = false
-		if l.left > 0 && !crowded { // less was found than there is
-			s.chores.dropForeign(l.memory)
+		return nil
+	case l.index > l.last:
+		l.within = false
+		if l.missing = l.used > 0; !l.missing {
+			c.dropForeign(l.memory)
 		}
 		return nil
 	}
-	found, err := s.read(ctx, place{l.memory, l.index})
+	l.index++ // also past a place over which a modem falls
+	found, err := s.read(ctx, place{l.memory, l.index - 1})
 	if err != nil {
 		return err
 	}
-	l.index++
+	if found == fault && s.suspect.Load() {
+		l.index-- // it is in the wrong mode, and will be put right
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.store.took(l, found, time.Now())
+	return nil
+}
+
+// took takes in what a look has found in a place, and gives up where the modem
+// fails too often: the next look goes on there.
+func (t *store) took(l *look, found contents, now time.Time) {
 	switch found {
 	case fault:
 		l.faults++
@@ -188,12 +219,19 @@ func (s *session) lookAt(ctx context.Context, l *look) error {
 	}
 	if l.faults == maxFaults {
 		l.within = false
+		t.stoppedAt[l.memory] = l.index
 	}
 	if l.silent == maxSilent {
-		s.chores.mu.Lock()
-		s.chores.store.look = nil
-		s.chores.store.mutedUntil = time.Now().Add(mutedFor)
-		s.chores.mu.Unlock()
+		t.endLook()
+		t.mutedUntil = now.Add(mutedFor)
 	}
-	return nil
+}
+
+// endLook ends the look that is under way, if one is: the next one goes on where
+// it was.
+func (t *store) endLook() {
+	if t.look != nil && t.look.within {
+		t.stoppedAt[t.look.memory] = t.look.index
+	}
+	t.look = nil
 }

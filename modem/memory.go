@@ -19,6 +19,7 @@ type memories struct {
 	told      bool      // the modem says what is selected
 	rest      string    // the one to be selected between looks
 	receiving string    // where what comes is stored
+	empty     emptiness // by what an empty place is told
 }
 
 // storage learns which memories there are and selects the one in which what
@@ -222,7 +223,8 @@ func (s *session) purge(ctx context.Context) error {
 	begin := time.Now()
 	c.mu.Lock()
 	t := &c.store
-	t.full, t.mutedUntil, t.look = true, time.Time{}, nil
+	t.full, t.mutedUntil = true, time.Time{}
+	t.endLook()
 	t.beginLook(true, begin)
 	before := t.freed
 	c.mu.Unlock()

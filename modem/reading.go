@@ -40,6 +40,7 @@ func (s *session) read(ctx context.Context, p place) (contents, error) {
 // fetch reads one place of the selected memory.
 func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, error) {
 	cmd := "+CMGR=" + strconv.Itoa(p.index)
+	begin := time.Now()
 	info, err := s.ask(ctx, cmd, limitSIM)
 	m := parseStored(info)
 	switch {
@@ -48,23 +49,72 @@ func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, 
 		return m, unanswered, nil
 	case err != nil && !answered(err):
 		return m, fault, err
-	case err != nil && !emptyPlace(err):
+	case err != nil && !s.memories.empty.tells(p, err, time.Since(begin)):
 		return m, fault, nil
 	case err != nil || m.body == "" || phantom(m):
 		s.chores.forget(p)
 		return m, nothing, nil
-	case m.textual: // PDU mode is lost, and what was to be read is still there
+	}
+	s.memories.empty.over()
+	if m.textual { // PDU mode is lost, and what was to be read is still there
 		s.inTextMode()
 		return m, fault, nil
 	}
 	return m, aMessage, nil
 }
 
-// emptyPlace tells the errors by which modems say that nothing is in a place:
-// +CMS ERROR: 321, invalid memory index, or no more than ERROR.
-func emptyPlace(err error) bool {
+// emptiness is how a modem says that nothing is in a place, where it does so by
+// an error of its own: the same one at once, place after place.
+type emptiness struct {
+	word  string // the error; "" while none is known
+	learn string // one that may be it
+	at    place  // where it came last
+	row   int    // for so many places in a row
+}
+
+const (
+	// emptyRow is after how many places the same error means that they are
+	// empty, and emptyWithin how soon it comes: what can't be read takes longer.
+	emptyRow    = 3
+	emptyWithin = time.Second
+)
+
+// tells takes in the error for a place, and tells whether it says that the
+// place is empty: +CMS ERROR: 321, invalid memory index, no more than ERROR, or
+// what this modem says.
+func (m *emptiness) tells(p place, err error, took time.Duration) bool {
 	cms, _ := errorNumbers(err)
-	return cms == 321 || errors.Is(err, at.ErrError)
+	if cms == 321 || errors.Is(err, at.ErrError) {
+		m.over()
+		return true
+	}
+	word := err.Error()
+	switch {
+	case word == m.word:
+		return true
+	case took > emptyWithin || ofTheSIM(err):
+		m.over()
+		return false
+	case word != m.learn:
+		m.learn, m.row = word, 1
+	case p != m.at:
+		m.row++
+	}
+	m.at = p
+	if m.row == emptyRow {
+		m.word = word
+	}
+	return m.row >= emptyRow
+}
+
+// over ends a row.
+func (m *emptiness) over() { m.learn, m.row = "", 0 }
+
+// ofTheSIM tells the errors that are the SIM's, or the modem's because of it,
+// and say nothing of a place (27.005 3.2.5, 27.007 9.2).
+func ofTheSIM(err error) bool {
+	cms, cme := errorNumbers(err)
+	return cms >= 310 && cms <= 318 || cme >= 10 && cme <= 18
 }
 
 // decoded is the TPDU of a stored message. garbled: it contradicts its header or

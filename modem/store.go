@@ -87,6 +87,12 @@ type store struct {
 	freed      int
 	look       *look
 	wideAt     time.Time // of the last look at all memories
+	// stoppedAt are the places, by memory, where looks were given up.
+	stoppedAt map[string]int
+	// unfound counts, by memory, what the modem says to have and is not to be
+	// found; it is listed again after listAfter.
+	unfound    map[string]int
+	listAfter  time.Time
 	mutedUntil time.Time // the modem leaves AT+CMGR unanswered
 }
 
@@ -105,7 +111,8 @@ const (
 // before it is deleted.
 func (t *store) reset() {
 	t.full, t.told = false, false
-	t.announced, t.look, t.mutedUntil = nil, nil, time.Time{}
+	t.announced, t.mutedUntil = nil, time.Time{}
+	t.endLook()
 	for _, e := range t.entries {
 		e.sure = false
 	}

@@ -41,9 +41,10 @@ type worker struct {
 	proven   bool      // the modem was ready since the last failure
 	told     string    // what was logged of the failure that lasts, "" if none does
 	othersAt time.Time // when it was last looked who else has the port open
-	// What the operator should know of the SIM, of the port and of restarts.
-	simNotice, portNotice, restartNotice string
-	restarts                             []time.Time // the newest
+	// What the operator should know of the SIM, of the port, of restarts and of
+	// the memories.
+	simNotice, portNotice, restartNotice, storeNotice string
+	restarts                                          []time.Time // the newest
 	// remembered is the modem and SIM that SIMMemory was told of.
 	remembered string
 
@@ -272,7 +273,7 @@ func (w *worker) tell(found recognition, c candidate) {
 // notice tells what the operator should know of a modem that works.
 func (w *worker) notice() {
 	var all []string
-	for _, n := range [...]string{w.simNotice, w.portNotice, w.restartNotice} {
+	for _, n := range [...]string{w.simNotice, w.portNotice, w.restartNotice, w.storeNotice} {
 		if n != "" {
 			all = append(all, n)
 		}
@@ -370,6 +371,8 @@ func (w *worker) observe(s *session) {
 	s.mu.Unlock()
 	registered := !s.netless
 	w.set(func(st *Status) { st.Operator, st.SignalDBm, st.Registered = operator, signal, registered })
+	w.storeNotice = s.storeNotice()
+	w.notice()
 }
 
 func (w *worker) name() string {
