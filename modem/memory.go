@@ -20,6 +20,15 @@ type memories struct {
 	rest      string    // the one to be selected between looks
 	receiving string    // where what comes is stored
 	empty     emptiness // by what an empty place is told
+	// moves tells of memories whether what is behind a deleted message moves up.
+	moves map[string]bool
+}
+
+func (m *memories) setMoves(memory string, moves bool) {
+	if m.moves == nil {
+		m.moves = make(map[string]bool)
+	}
+	m.moves[memory] = moves
 }
 
 // storage learns which memories there are and selects the one in which what

@@ -201,12 +201,47 @@ func (s *session) remove(ctx context.Context, p place) error {
 		c.postpone(p)
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err == nil {
-		c.store.removed(p, e.print)
+	if err != nil {
+		e.sure = false // perhaps it is gone, and something else there
+		c.mu.Unlock()
 		return nil
 	}
-	e.sure = false // perhaps it is gone, and something else there
+	c.store.removed(p, e.print)
+	behind := c.store.behind(p)
+	c.mu.Unlock()
+	if len(behind) == 0 {
+		return nil
+	}
+	return s.closeUp(ctx, p, behind)
+}
+
+// closeUp sees to it that nothing is deleted unread on a modem that fills the
+// gap which a deletion leaves with what is behind it: it looks what is in the
+// place now. Where nothing is, the modem leaves places as they are, and is not
+// looked at again.
+func (s *session) closeUp(ctx context.Context, p place, behind []*entry) error {
+	moves, known := s.memories.moves[p.memory]
+	if known && !moves {
+		return nil
+	}
+	if known {
+		s.chores.doubt(behind)
+		return nil
+	}
+	m, found, err := s.fetch(ctx, p)
+	if err == nil && found == nothing {
+		s.memories.setMoves(p.memory, false)
+		return nil
+	}
+	s.chores.doubt(behind)
+	if err != nil || found != aMessage {
+		return err
+	}
+	print := fingerprint(m.body)
+	if slices.ContainsFunc(behind, func(e *entry) bool { return e.print == print }) {
+		s.memories.setMoves(p.memory, true)
+	} // else it has just come, or was behind and not read
+	s.accept(p, m)
 	return nil
 }
 

@@ -228,6 +228,27 @@ func (t *store) removed(p place, print uint64) {
 	}
 }
 
+// behind are the entries of the memory with higher indexes of which it is certain
+// what is there.
+func (t *store) behind(p place) []*entry {
+	var found []*entry
+	for q, e := range t.entries {
+		if q.memory == p.memory && q.index > p.index && e.sure {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+// doubt has what is in the places of the entries compared before it is deleted.
+func (c *chores) doubt(entries []*entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range entries {
+		e.sure = false
+	}
+}
+
 // elsewhere tells whether the same is on its way from a memory that overlaps.
 func (t *store) elsewhere(p place, e *entry) bool {
 	for q, other := range t.entries {

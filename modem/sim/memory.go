@@ -246,6 +246,9 @@ func (m *Modem) cmgd(c command) outcome {
 			return m.cms(cmsInvalidIndex)
 		}
 		*slot = nil
+		if i := values[0] - m.config.Profile.FirstIndex; m.config.Profile.ClosesGaps {
+			mem.slots = append(slices.Delete(mem.slots, i, i+1), nil)
+		}
 	}
 	m.pumpSoon()
 	return answer()

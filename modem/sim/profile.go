@@ -133,6 +133,8 @@ type Profile struct {
 	// EmptyIsBlank: it shows a delivery report with the reference 0 and
 	// without a number.
 	EmptyIsBlank bool
+	// ClosesGaps: what is behind a message that is deleted moves up.
+	ClosesGaps bool
 	// ReportMemory is where reports are stored with <ds>=2; default "SR" where
 	// there is one, or else the third of AT+CPMS.
 	ReportMemory string

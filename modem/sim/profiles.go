@@ -373,6 +373,7 @@ func behaviours() []Profile {
 	quirk("two-memories", func(p *Profile) { p.MemoriesCount = 2 })
 	quirk("silent-reports", func(p *Profile) { p.CNMI[3], p.ReportAnnouncement = "0,2", NoAnnouncement })
 	quirk("index-minus-one", func(p *Profile) { p.CNMI[3], p.ReportAnnouncement, p.MessageAnnouncement = "0,2", ",-1", ",-1" })
+	quirk("closes-gaps", func(p *Profile) { p.ClosesGaps = true })
 	quirk("reference-zero", func(p *Profile) { p.References = ReferencesZero })
 	quirk("reference-restart", func(p *Profile) { p.References = ReferencesRestart })
 	quirk("reference-skip", func(p *Profile) { p.References = ReferencesSkip })

@@ -3,7 +3,9 @@ package modem_test
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"smsotpd/modem"
@@ -124,5 +126,37 @@ func TestListThatHangs(t *testing.T) {
 		if !strings.Contains(b.status("modem0").Notice, "does not give: 2") {
 			t.Errorf("%q", b.status("modem0").Notice)
 		}
+	})
+}
+
+// TestPlacesThatMove: on a modem that fills the gap which a deleted message
+// leaves, no message is deleted in the place of another.
+func TestPlacesThatMove(t *testing.T) {
+	p := sim.Generic()
+	p.Memories = []sim.Memory{{Name: "SM", Slots: 50}}
+	p.CNMI = [5]string{"0-2", "0", "0", "0", "0,1"} // all is stored, and nothing told
+	p.ClosesGaps = true
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, at0())
+		var pc modem.PoolConfig
+		b.inMemory([]sim.ModemConfig{{Profile: p}}, &pc)
+		b.patience = time.Hour
+		b.held = sync.OnceFunc(func() { <-time.After(time.Minute) }) // as many are read as can be
+		b.run(pc)
+		defer b.stop()
+		b.line("modem0")
+		const messages = 48
+		for i := range messages {
+			b.net.Modems()[0].Receive("+33698765432", fmt.Sprint("message ", i))
+		}
+		texts := map[string]bool{}
+		b.within(time.Hour, "messages", func() bool {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			for _, in := range b.inbound {
+				texts[in.Text] = true
+			}
+			return len(texts) == messages
+		})
 	})
 }
