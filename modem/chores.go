@@ -29,6 +29,7 @@ type chores struct {
 	wide     bool
 	tidyAt   time.Time // of the next look, and the next check of the routing
 	directAt time.Time // when something last came directly
+	bareAt   time.Time // when the last +CMT or +CDS came without its PDU
 	store    store
 }
 
@@ -87,6 +88,20 @@ func (c *chores) direct(at time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.directAt = at
+}
+
+// headless notes that +CMT or +CDS came without its PDU; sinceHeadless is how
+// long ago that was.
+func (c *chores) headless() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bareAt = time.Now()
+}
+
+func (c *chores) sinceHeadless(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return now.Sub(c.bareAt)
 }
 
 // settled takes in what the handler said of something that came directly at the

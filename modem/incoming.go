@@ -208,8 +208,33 @@ func (s *session) onURC(u wire.URC) {
 		if tellsFull(u.Line) {
 			s.noteFull(true, "")
 			s.chores.full()
+		} else if as := s.lonePDU(u); as != "" {
+			s.chores.direct(u.Received)
+			s.onDirect(as == "+CDS", wire.URC{Line: as, Body: u.Line, Received: u.Received})
 		}
 	}
+}
+
+// lateFor is how long behind its header, +CMT or +CDS, a PDU may come.
+const lateFor = time.Minute
+
+// lonePDU tells what would have announced a line that is a PDU and that nothing
+// waits for: it came too late behind its header. A delivery report can be nothing
+// else; a message is one only if there was a header. "" if it is none.
+func (s *session) lonePDU(u wire.URC) string {
+	raw, err := decodeTPDU(u.Line, 0)
+	switch {
+	case err != nil || !readable(raw):
+		return ""
+	case isStatusReport(raw):
+		if r, _ := decodeReport(raw); r.Recipient == "" || r.Discharge.IsZero() {
+			return ""
+		}
+		return "+CDS"
+	case s.chores.sinceHeadless(u.Received) <= lateFor:
+		return "+CMT"
+	}
+	return ""
 }
 
 // claimWait is how long a report waits for the SIM that it is of. A modem may
@@ -228,6 +253,7 @@ func (s *session) onDirect(report bool, u wire.URC) {
 	}
 	handle := s.openDirect(report, u, receipt{s.owner(), u.Received})
 	if handle == nil {
+		s.chores.headless()
 		s.incoming.unreadable("nothing behind "+u.Line[:min(len(u.Line), 4)], 0)
 		return // and is not acknowledged: it may come whole when it comes again
 	}
@@ -238,16 +264,21 @@ func (s *session) onDirect(report bool, u wire.URC) {
 // there is nothing.
 func (s *session) openDirect(report bool, u wire.URC, by receipt) func() error {
 	in := s.incoming
-	if raw, err := decodeTPDU(u.Body, pduLength(u.Line)); err == nil {
-		return in.open(raw, report, by)
+	if _, rest, _ := strings.Cut(u.Line, ":"); u.Body == "" && len(rest) > 20 && isPDU(unquoted(rest)) {
+		u.Line, u.Body = u.Line[:4], rest // without a length, in one line
 	}
-	if r, ok := textReport(u.Line); report && ok {
+	raw, err := decodeTPDU(u.Body, pduLength(u.Line))
+	sound := err == nil && readable(raw)
+	if r, ok := textReport(u.Line); report && ok && !sound {
 		s.inTextMode()
 		return in.report(r, by)
 	}
-	if m, ok := textMessage(u.Line, u.Body); !report && ok {
+	if m, ok := textMessage(u.Line, u.Body); !report && ok && !sound { // perhaps in hexadecimal too
 		s.inTextMode()
 		return in.message(m, by)
+	}
+	if err == nil {
+		return in.open(raw, report, by)
 	}
 	if u.Body == "" {
 		return nil

@@ -392,3 +392,54 @@ func TestTextModeHandsOver(t *testing.T) {
 		}
 	})
 }
+
+// TestHandedOverInOddForms: a report whose PDU is in the header's line, or comes
+// too late behind it, is taken, and so are texts in UCS-2.
+func TestHandedOverInOddForms(t *testing.T) {
+	const (
+		report = "0006D60B911326880736F4111011719551401110117195714000"
+		ucs2   = "002B00330033003600310032003300340035003600370038" // +33612345678
+		times  = `"26/11/09,15:21:27+04"`
+	)
+	for _, c := range []struct {
+		name             string
+		first, then      string
+		behind           time.Duration
+		reports, inbound int
+	}{
+		{"a report in one line", "+CDS: " + report, "", 0, 1, 0},
+		{"a report in one line, in quotes", `+CDS: "` + report + `"`, "", 0, 1, 0},
+		{"a message in one line", "+CMT: " + storedPDU, "", 0, 0, 1},
+		{"a late report", "+CDS: 25", report, 7 * time.Second, 1, 0},
+		{"a late message", "+CMT: ,24", storedPDU, 7 * time.Second, 0, 1},
+		{"no message", storedPDU, storedPDU, time.Second, 0, 0},
+		{"a report in UCS-2", "+CDS: 6,7,\"" + ucs2 + "\",145," + times + "," + times + ",0", "", 0, 1, 0},
+		{"a message in UCS-2", "+CMT: \"" + ucs2 + "\",," + times + "\r\n00680065006C006C006F", "", 0, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inVirtualTime(t, []sim.ModemConfig{{}}, func(t *testing.T, b *bench, _ *memory) {
+				b.line("modem0")
+				b.fault(0, sim.Fault{On: sim.OnTime, Do: sim.URC, Count: 1, Text: c.first})
+				if c.then != "" {
+					b.fault(0, sim.Fault{On: sim.OnTime, Do: sim.URC, Count: 1, After: c.behind, Text: c.then})
+				}
+				time.Sleep(20 * time.Second)
+				if r, n := b.counts(); r != c.reports || n != c.inbound {
+					t.Fatalf("%d reports, %d messages", r, n)
+				}
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				for _, r := range b.reports {
+					if r.Recipient != "31628870634" && r.Recipient != "33612345678" {
+						t.Error("another recipient")
+					}
+				}
+				for _, in := range b.inbound {
+					if in.From != "+33612345678" || in.Text != "hello" {
+						t.Errorf("from %q: %q", in.From, in.Text)
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -26,8 +27,9 @@ func textReport(line string) (Report, bool) {
 	if err1 != nil || err2 != nil {
 		return Report{}, false
 	}
+	recipient, _ := textCharacters(f[2])
 	return Report{
-		MR: byte(mr), Recipient: strings.TrimPrefix(f[2], "+"), Status: byte(st),
+		MR: byte(mr), Recipient: strings.TrimPrefix(recipient, "+"), Status: byte(st),
 		SCTS: textTime(f[4]), Discharge: textTime(f[5]),
 	}, true
 }
@@ -48,7 +50,33 @@ func textMessage(line, data string) (Inbound, bool) {
 	if scts.IsZero() {
 		return Inbound{}, false
 	}
-	return decodeDeliver(deliverTPDU(f[0], data, scts)), true
+	from, inUCS2 := textCharacters(f[0])
+	if text, ok := ucs2Hex(data); inUCS2 && ok {
+		data = text
+	}
+	return decodeDeliver(deliverTPDU(from, data, scts)), true
+}
+
+// textCharacters reads an address in text mode, which is in hexadecimal where
+// the modem's character set is so (AT+CSCS="UCS2", 27.007 5.5), and tells
+// whether it is. No number looks like that: a quarter of its digits would be
+// pairs of zeros.
+func textCharacters(s string) (address string, inUCS2 bool) {
+	const shortest = 3 // characters
+	text, ok := ucs2Hex(s)
+	if !ok || len(text) < shortest || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return s, false
+	}
+	return text, true
+}
+
+// ucs2Hex reads a text in UCS-2 in hexadecimal.
+func ucs2Hex(s string) (string, bool) {
+	octets, err := hex.DecodeString(s)
+	if err != nil || len(octets)%2 != 0 {
+		return "", false
+	}
+	return decodeUCS2(octets), true
 }
 
 // textTime reads "yy/MM/dd,hh:mm:ss±zz" with zz in quarters of an hour; zero
