@@ -43,7 +43,7 @@ const (
 func newChores() *chores {
 	c := &chores{due: make(chan struct{}, 1)}
 	c.store.entries = make(map[place]*entry)
-	c.store.stoppedAt, c.store.unfound = make(map[string]int), make(map[string]int)
+	c.store.stops, c.store.unfound, c.store.listAfter = make(map[string]stop), make(map[string]int), make(map[string]time.Time)
 	return c
 }
 

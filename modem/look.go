@@ -18,13 +18,21 @@ type look struct {
 	within            bool
 	memory            string
 	index, last, left int
-	used              int // as the modem said, -1 if it does not tell
-	silent, faults    int // answers to AT+CMGR in a row that were none
+	counted           bool // left is what the modem said
+	whole             bool // no place was passed over but by looks given up
+	silent, faults    int  // answers to AT+CMGR in a row that were none
 	// missing: not all was found that is there; confirmed: and the modem says so
 	// still.
 	missing, confirmed bool
 	spent              time.Duration
 	resume             time.Time
+}
+
+// stop is where a look through a memory ended early. whole: because of places
+// that can't be read, and all before was read or given up.
+type stop struct {
+	index int
+	whole bool
 }
 
 // usage of one memory; total is 0 where it is not known.
@@ -150,15 +158,16 @@ func (s *session) nextMemory(ctx context.Context, l *look) error {
 		return nil
 	}
 	l.within, l.memory = true, name
-	l.last, l.left, l.used = min(u.total, maxTotal), u.used, u.used
+	l.last, l.left, l.counted = min(u.total, maxTotal), u.used, known
 	if !known {
-		l.last, l.left, l.used = unknownTotal, unknownTotal+1, -1
+		l.last, l.left = unknownTotal, unknownTotal+1
 	}
 	l.faults, l.silent = 0, 0
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l.index = min(c.store.stoppedAt[name], l.last)
-	delete(c.store.stoppedAt, name)
+	stop := c.store.stops[name]
+	l.index, l.whole = min(stop.index, l.last), stop.index == 0 || stop.whole
+	delete(c.store.stops, name)
 	return nil
 }
 
@@ -183,7 +192,7 @@ func (s *session) lookAt(ctx context.Context, l *look) error {
 		return nil
 	case l.index > l.last:
 		l.within = false
-		if l.missing = l.used > 0; !l.missing {
+		if l.missing = l.counted && l.whole; !l.missing {
 			c.dropForeign(l.memory)
 		}
 		return nil
@@ -219,7 +228,7 @@ func (t *store) took(l *look, found contents, now time.Time) {
 	}
 	if l.faults == maxFaults {
 		l.within = false
-		t.stoppedAt[l.memory] = l.index
+		t.stops[l.memory] = stop{l.index, l.whole}
 	}
 	if l.silent == maxSilent {
 		t.endLook()
@@ -231,7 +240,7 @@ func (t *store) took(l *look, found contents, now time.Time) {
 // it was.
 func (t *store) endLook() {
 	if t.look != nil && t.look.within {
-		t.stoppedAt[t.look.memory] = t.look.index
+		t.stops[t.look.memory] = stop{t.look.index, false}
 	}
 	t.look = nil
 }

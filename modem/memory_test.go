@@ -143,6 +143,19 @@ func TestOneMemoryOfTwoNames(t *testing.T) {
 	}
 }
 
+// TestWhereALookEnded: the next one goes on there; that it has seen all, it may
+// say only if the first one was not ended by something else.
+func TestWhereALookEnded(t *testing.T) {
+	s := newChores().store
+	s.look = &look{within: true, memory: "SM", index: 5, whole: true}
+	s.endLook()
+	l := &look{within: true, memory: "ME", index: 9, whole: true, faults: maxFaults - 1}
+	s.took(l, fault, time.Now())
+	if l.within || s.stops["SM"] != (stop{5, false}) || s.stops["ME"] != (stop{9, true}) {
+		t.Errorf("%v", s.stops)
+	}
+}
+
 // TestStoreIsBounded: announcements and places take no more than so much
 // memory, whatever the modem says.
 func TestStoreIsBounded(t *testing.T) {

@@ -19,7 +19,7 @@ func (s *session) seek(ctx context.Context, l *look) error {
 	l.missing, l.confirmed = false, false
 	c := s.chores
 	c.mu.Lock()
-	due := !time.Now().Before(c.store.listAfter)
+	due := !time.Now().Before(c.store.listAfter[l.memory])
 	c.mu.Unlock()
 	before := c.known(l.memory)
 	if due {
@@ -35,7 +35,7 @@ func (s *session) seek(ctx context.Context, l *look) error {
 	}
 	if due {
 		c.mu.Lock()
-		c.store.listAfter = time.Now().Add(wideEvery)
+		c.store.listAfter[l.memory] = time.Now().Add(wideEvery)
 		c.mu.Unlock()
 	}
 	s.noteUnfound(l.memory, l.left)
@@ -43,8 +43,8 @@ func (s *session) seek(ctx context.Context, l *look) error {
 	return nil
 }
 
-// confirmMissing asks again how much there is: something may have been deleted,
-// or have come, while places were read.
+// confirmMissing asks again how much there is: something may have been deleted
+// while places were read. What has come since is not missed.
 func (s *session) confirmMissing(ctx context.Context, l *look) error {
 	info, err := s.ask(ctx, "+CPMS?", limitSIM)
 	if err != nil && !answered(err) {
@@ -57,9 +57,9 @@ func (s *session) confirmMissing(ctx context.Context, l *look) error {
 	case now[0].name != l.memory:
 		s.memories.sureAt = time.Time{}
 	default:
-		s.memories.sureAt, l.used = time.Now(), now[0].used
+		s.memories.sureAt = time.Now()
+		l.left = min(l.left, now[0].used-s.chores.known(l.memory))
 	}
-	l.left = l.used - s.chores.known(l.memory)
 	l.missing, l.confirmed = l.left > 0, l.left > 0
 	return nil
 }

@@ -87,12 +87,12 @@ type store struct {
 	freed      int
 	look       *look
 	wideAt     time.Time // of the last look at all memories
-	// stoppedAt are the places, by memory, where looks were given up.
-	stoppedAt map[string]int
+	// stops are, by memory, where the next look goes on.
+	stops map[string]stop
 	// unfound counts, by memory, what the modem says to have and is not to be
 	// found; it is listed again after listAfter.
 	unfound    map[string]int
-	listAfter  time.Time
+	listAfter  map[string]time.Time
 	mutedUntil time.Time // the modem leaves AT+CMGR unanswered
 }
 

@@ -129,6 +129,29 @@ func TestListThatHangs(t *testing.T) {
 	})
 }
 
+// TestNoListWithoutNeed: what comes unannounced while places are read, or behind
+// a look that ended early, is not missed: a list might hang the modem.
+func TestNoListWithoutNeed(t *testing.T) {
+	p := sim.Generic()
+	p.Memories = []sim.Memory{{Name: "SM", Slots: 50}}
+	p.CNMI = [5]string{"0-2", "0", "0", "0", "0,1"} // all is stored, and nothing told
+	p.CMGLHangs = 500 * time.Second
+	p.Faults = []sim.Fault{
+		on(`^AT\+CM(GR|GD)`, sim.Fault{Do: sim.Slow, After: 700 * time.Millisecond, Every: 2}),
+		{On: sim.OnTime, Do: sim.URC, Text: "RDY", Interval: 19 * time.Second, For: 15 * time.Minute}, // ends looks early
+	}
+	inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
+		b.line("modem0")
+		const messages = 300
+		for i := range messages {
+			b.net.Modems()[0].Receive("+33698765432", fmt.Sprint("message ", i))
+			time.Sleep(time.Duration(i%7) * 1300 * time.Millisecond)
+		}
+		b.within(2*time.Hour, "messages", func() bool { _, n := b.counts(); return n >= messages })
+		b.unviolated()
+	})
+}
+
 // TestPlacesThatMove: on a modem that fills the gap which a deleted message
 // leaves, no message is deleted in the place of another.
 func TestPlacesThatMove(t *testing.T) {
