@@ -307,8 +307,9 @@ const lateAck = 12 * time.Second
 
 // acknowledge says AT+CNMA for one report or message that came directly and is
 // kept. One that is late, because the modem was busy, is said all the same, as
-// some wait for it for ever; but not once the next one has come, which it would
-// count for.
+// some wait for it for ever. None is said once the next one has come, since it
+// would count for that: the modem waits for one at a time, and has given the
+// first one up (27.005 3.4.4).
 func (s *session) acknowledge(ctx context.Context, since time.Time) error {
 	r := &s.routed
 	if r.form == len(ackForms) {
@@ -316,7 +317,7 @@ func (s *session) acknowledge(ctx context.Context, since time.Time) error {
 	}
 	cmd := ackForms[r.form]
 	late := time.Since(since) > lateAck
-	if late && s.chores.overtaken(since) {
+	if s.chores.overtaken(since) {
 		s.chores.doubtRouting()
 		return nil
 	}
