@@ -32,7 +32,8 @@ type line interface {
 type client struct {
 	t    testing.TB
 	line line
-	buf  string // read and not yet asked for
+	buf  string        // read and not yet asked for
+	gap  time.Duration // before what is written, which the modem would else lose
 }
 
 // bench is one modem of one network, in memory.
@@ -54,7 +55,7 @@ func dial(t testing.TB, m *Modem) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	return &client{t: t, line: conn}
+	return &client{t: t, line: conn, gap: m.config.Profile.Deaf}
 }
 
 // virtual runs a test in a bubble of virtual time.
@@ -72,6 +73,7 @@ func at0() NetworkConfig { return NetworkConfig{Air: Fixed(0), Report: Fixed(0)}
 
 func (c *client) write(s string) {
 	c.t.Helper()
+	time.Sleep(c.gap) // virtual
 	if _, err := io.WriteString(c.line, s); err != nil {
 		c.t.Fatalf("write %q: %v", s, err)
 	}

@@ -30,7 +30,7 @@ func FuzzCommands(f *testing.F) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			config := ModemConfig{Profile: all[int(kind)%len(all)], Ports: composite(), PIN: strings.Repeat("1234", int(kind)/len(all)%2)}
-			config.Profile.CMGLHangs = 0
+			config.Profile.CMGLHangs, config.Profile.Sleeps = 0, 0
 			m, c := bench(t, at0(), config)
 			for chunk := range strings.SplitSeq(input, "|") {
 				c.write(chunk)

@@ -347,3 +347,39 @@ func TestLinesWithin(t *testing.T) {
 		}
 	})
 }
+
+// TestLosesCommands: some modems lose what comes right behind their answers, or
+// wakes them.
+func TestLosesCommands(t *testing.T) {
+	const while = 100 * time.Millisecond
+	for _, c := range []struct {
+		name        string
+		deaf        time.Duration
+		sleeps      time.Duration
+		pause       time.Duration
+		heard, next bool // the command behind the pause, and the one behind that
+	}{
+		{"deaf", while, 0, while - time.Millisecond, false, true},
+		{"deaf no more", while, 0, while, true, true},
+		{"awake", 0, 5 * time.Second, 4 * time.Second, true, true},
+		{"asleep", 0, 5 * time.Second, 5 * time.Second, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := Generic()
+			p.Boot, p.EchoOff, p.Deaf, p.Sleeps = nil, true, c.deaf, c.sleeps
+			virtual(t, at0(), ModemConfig{Profile: p}, func(t *testing.T, _ *Modem, cl *client) {
+				cl.gap = 0
+				cl.write("AT\r")
+				cl.until(time.Second, "OK\r\n")
+				for _, want := range []bool{c.heard, c.next} {
+					time.Sleep(c.pause)
+					cl.write("AT\r")
+					if got := strings.Contains(cl.rest(time.Second), "OK"); got != want {
+						t.Errorf("heard: %v", got)
+					}
+					c.pause = time.Second
+				}
+			})
+		})
+	}
+}
