@@ -2,6 +2,7 @@ package modem
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -191,7 +192,7 @@ func TestSick(t *testing.T) {
 					t.Fatalf("%v by %s", err, other.Cause)
 				}
 			}
-			if got := l.sick(r); got != want {
+			if got := l.sick(r); !errors.Is(got, want) {
 				t.Errorf("%s for the %d. time: %v", r.Cause, i+1, got)
 			}
 		}

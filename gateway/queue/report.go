@@ -118,7 +118,7 @@ func (q *Queue) Whose(tx storage.Tx, r Report) (imsi string, err error) {
 			return "", err
 		}
 		for _, row := range rows {
-			from = append(row.Key, 0)
+			from = append(bytes.Clone(row.Key), 0)
 			_, sim, _ := strings.Cut(string(row.Key), "/")
 			if seen[sim] {
 				continue
