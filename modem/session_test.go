@@ -80,18 +80,24 @@ func (m *lagging) Close() error { close(m.commands); return m.said.Close() }
 
 func (m *lagging) SetWriteDeadline(time.Time) error { return nil }
 
+// over is a session over a modem.
+func over(m *lagging) (s *session, end func()) {
+	s = newSession(m, Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
+	return s, func() {
+		s.wire.End()
+		s.close()
+		<-s.wire.Done()
+	}
+}
+
 // TestSlowModemIsSynchronised: a modem whose every answer comes after the next
 // command was written is waited for until it owes none.
 func TestSlowModemIsSynchronised(t *testing.T) {
 	for _, lag := range []time.Duration{0, 1400 * time.Millisecond, 1600 * time.Millisecond, 2900 * time.Millisecond} {
 		t.Run(lag.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSession(newLagging(lag), Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
-				defer func() {
-					s.wire.End()
-					s.close()
-					<-s.wire.Done()
-				}()
+				s, end := over(newLagging(lag))
+				defer end()
 				begin := time.Now()
 				if err := s.resync(t.Context()); err != nil {
 					t.Fatal(err)
@@ -129,12 +135,8 @@ func TestGapIsLearnt(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newLagging(0)
 				m.deaf, m.unknown = c.deaf, c.unknown
-				s := newSession(m, Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
-				defer func() {
-					s.wire.End()
-					s.close()
-					<-s.wire.Done()
-				}()
+				s, end := over(m)
+				defer end()
 				begin := time.Now()
 				if err := s.resync(t.Context()); err != nil {
 					t.Fatal(err)
@@ -159,12 +161,8 @@ func TestSleeper(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			m := newLagging(0)
 			m.sleeps = sleeps
-			s := newSession(m, Timeouts{}.withDefaults(), slog.New(slog.DiscardHandler), newIncoming(nil, nil))
-			defer func() {
-				s.wire.End()
-				s.close()
-				<-s.wire.Done()
-			}()
+			s, end := over(m)
+			defer end()
 			if err := s.resync(t.Context()); err != nil {
 				t.Fatal(err)
 			}
