@@ -20,7 +20,7 @@ import (
 func (s *session) resync(ctx context.Context) error {
 	lag := 0                     // grows when answers come behind their time
 	owed, waited := false, false // whether one may, and whether it was waited for
-	mixed := false               // an answer was another command's
+	tried, mixed := false, false // something was asked; an answer was another command's
 	gap, lost := s.gap, ""       // what is tried, and a query that went wrong without
 	// The third try undoes settings that make answers unreadable: V.250 6.2.
 	wakes := [...]string{"", "", "Q0V1E0", ""}
@@ -35,9 +35,10 @@ func (s *session) resync(ctx context.Context) error {
 		if !s.wire.Rearm(quiet, 10*quiet) {
 			return errGone
 		}
-		if s.strays.Load() > strays {
+		if s.strays.Load() > strays && tried { // before, it is another's, or that of ESC
 			lag = min(lag+1, maxLag)
 		}
+		tried = true
 		wake := s.times.Wake << lag
 		s.engine = at.New(s.wire, at.WithTimeout(-1))
 		_, err := s.command(ctx, wakes[unheard], wake)

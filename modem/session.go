@@ -51,12 +51,9 @@ type session struct {
 	memories   memories
 	modeless   bool // the modem won't tell whether it is in PDU mode
 	inPDU      bool // it was brought into PDU mode
-	// pace of payloads and gap before commands, by what was learnt: see slowDown
-	// and resync.
-	pace, gap time.Duration
-	talkedAt  time.Time // when the last command was over
-	asleep    int       // commands in a row that were lost behind a pause
-	centre    string    // the service centre address to be used, "" if unknown
+	habits
+	talkedAt time.Time // when the last command was over
+	centre   string    // the service centre address to be used, "" if unknown
 
 	// netless: the modem won't tell whether it is registered either. Owned by
 	// the worker's goroutine.
@@ -92,6 +89,19 @@ type session struct {
 	// Stray answers since straysFrom.
 	straysFrom time.Time
 	straysIn   int
+}
+
+// habits are what a modem has shown of itself. They outlive a session of its port.
+type habits struct {
+	pace   time.Duration // of payloads: see slowDown
+	gap    time.Duration // before commands: see resync
+	asleep int           // commands in a row that were lost behind a pause
+}
+
+// adopt goes by what the modem has shown before.
+func (s *session) adopt(h habits) {
+	s.habits = h
+	s.setProfile(s.profile())
 }
 
 // identity is what a modem says of itself and its SIM.

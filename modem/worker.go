@@ -47,6 +47,9 @@ type worker struct {
 	restarts                                          []time.Time // the newest
 	// remembered is the modem and SIM that SIMMemory was told of.
 	remembered string
+	// What the modem behind the device has shown of itself.
+	shown   habits
+	shownBy string
 
 	// Guarded by mu.
 	mu     sync.Mutex
@@ -127,6 +130,10 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 	}
 	ear := newEar(w.traced(port, c.path))
 	s := newSession(ear, w.patient(), w.log, w.incoming)
+	if w.shownBy == c.id {
+		s.adopt(w.shown)
+	}
+	defer func() { w.shown, w.shownBy = s.habits, c.id }()
 	defer w.close(c.path, s)
 	defer w.pool.registry.release(w)
 	stop := context.AfterFunc(ctx, s.close)

@@ -78,7 +78,7 @@ type channel struct {
 // because it only wakes the modem up.
 func (c *channel) loses(p *Profile, now time.Time) bool {
 	deaf := now.Sub(c.saidAt) < p.Deaf
-	slept := p.Sleeps > 0 && !c.heardAt.IsZero() && now.Sub(c.heardAt) >= p.Sleeps
+	slept := p.Sleeps > 0 && c.state == stateCommand && !c.heardAt.IsZero() && now.Sub(c.heardAt) >= p.Sleeps
 	c.heardAt = now
 	return deaf || slept
 }
