@@ -50,7 +50,7 @@ func classify(vendor vendorClass, info []string, err error, f wire.Flight) (r Re
 		return r, false
 	case f.Committed && referred && !f.Adrift && (err == nil || f.Cause != wire.Answered):
 		r.Class, r.MR, r.NoMR = Accepted, byte(max(reference, 0)), reference < 0
-		return r, err == nil && f.Cause == wire.Answered
+		return r, err == nil && (f.Cause == wire.Answered || f.Bare)
 	case f.Cause != wire.Answered:
 		r.Class, r.Cause = Ambiguous, causeWord(f.Cause)
 	case err == nil:

@@ -10,14 +10,16 @@ import (
 	"smsotpd/modem/wire"
 )
 
+// A doubt that the modem itself left (an error that proves nothing, OK without
+// a reference) waits for its answer: some give +CMGS only after OK or CMS 500,
+// when the network has the message. It also keeps that answer from the next
+// message.
 const (
-	// lateGrace is how long a doubt that the modem itself left (an error that
-	// proves nothing, OK without a reference) waits for its answer: some give
-	// +CMGS only after OK or CMS 500. It also keeps that answer from the next
-	// message. A modem that has shown to need longer gets that.
-	lateGrace = time.Second
-	// mostGrace bounds what a modem can show.
-	mostGrace = 30 * time.Second
+	// firstGrace is how long the first time, leastGrace and mostGrace bound what
+	// it comes to: half after each wait in vain, twice the lag that was seen.
+	firstGrace = 5 * time.Second
+	leastGrace = time.Second
+	mostGrace  = 30 * time.Second
 )
 
 // owing is the newest message of a session, while its answer may come after
@@ -39,7 +41,7 @@ type owing struct {
 	vendor  vendorClass
 }
 
-func newOwing() *owing { return &owing{came: make(chan struct{}, 1), grace: lateGrace} }
+func newOwing() *owing { return &owing{came: make(chan struct{}, 1), grace: firstGrace} }
 
 // begin forgets the message before: another one begins.
 func (o *owing) begin() {
@@ -110,7 +112,8 @@ func (o *owing) settle(doubt Result, vendor vendorClass, tell func(Result), unti
 	grace := time.NewTimer(o.grace)
 	o.mu.Unlock()
 	defer grace.Stop()
-	for waiting := doubt.Cause != "timeout"; ; {
+	waits := doubt.Cause != "timeout"
+	for waiting := waits; ; {
 		o.mu.Lock()
 		if o.answer != "" && !o.heardAt.Before(doubt.Ended) {
 			if r, ok := o.result(o.answer); ok {
@@ -120,7 +123,9 @@ func (o *owing) settle(doubt Result, vendor vendorClass, tell func(Result), unti
 		}
 		o.answer = ""
 		if !waiting {
-			o.grace = max(lateGrace, o.grace/2)
+			if waits {
+				o.grace = max(leastGrace, o.grace/2)
+			}
 			o.tell, o.until = tell, until
 			o.mu.Unlock()
 			return doubt

@@ -27,6 +27,7 @@ type Line struct {
 type restOrder struct {
 	reason string
 	until  time.Time
+	firm   bool // nothing that the modem shows ends it
 }
 
 func newLine(s *session, w *worker) *Line {
@@ -123,7 +124,7 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	if !sound { // nothing else is to be asked before the modem is looked after
 		l.session.suspect.Store(true)
 	}
-	l.owes = r.Cause == "timeout" || r.Cause == "no-reference" && r.Committed
+	l.owes = r.Cause == "timeout"
 	sick := l.sick(r)
 	switch {
 	case sick != nil:
@@ -168,6 +169,10 @@ func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool
 	s.mu.Unlock()
 	vendor := s.profile().CMS
 	r, sound = classify(vendor, info, err, f)
+	s.modeAt = time.Time{}
+	if r.Class == Accepted && sound {
+		s.modeAt, s.proven = f.Ended, true // it has taken a PDU
+	}
 	if r.Class == Ambiguous && s.wire.Err() == nil && r.Cause != "reboot" {
 		until := r.Ended.Add(l.worker.pool.cfg.Timeouts.Owed)
 		r = s.owing.settle(r, vendor, sub.Late, until, s.wire.Gone())
@@ -183,11 +188,7 @@ func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
 	case 198, 199: // the service centre takes no TP-VP, or not in this format
 		sub.withoutVP = true
 	case 303, 304, 305: // so says a modem that has fallen out of PDU mode, or has lost octets
-		if l.session.backInPDUMode(ctx) {
-			return true
-		}
-		l.session.slowDown()
-		return false
+		return l.session.backInPDUMode(ctx) || l.session.slowDown()
 	case 320, 322: // some modems keep a copy of what they send
 		err = l.session.purge(ctx)
 	case 330:

@@ -29,6 +29,7 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 		case ready <- line:
 			ready = nil
 		case <-health.C:
+			w.age(s)
 			if time.Since(s.usedAt()) >= w.pool.cfg.Timeouts.Health/2 {
 				why = w.look(ctx, s)
 			}
@@ -145,7 +146,7 @@ func (w *worker) stayParked(ctx context.Context, s *session) error {
 		if err != nil {
 			return err
 		}
-		if wrong && !ill || s.revived.Swap(false) {
+		if revived := s.revived.Swap(false); !rest.firm && (wrong && !ill || revived) {
 			w.endRest(rest)
 			return nil
 		}
@@ -231,16 +232,16 @@ func (s *session) inPDUMode(ctx context.Context) (bool, error) {
 	return pdu || !told, nil
 }
 
-// knockAfter is how long ago a modem may have answered last and still be given
-// a message unasked.
+// knockAfter is how long ago a modem may have shown its mode last and still be
+// given a message unasked.
 const knockAfter = 2 * time.Second
 
-// knock asks a modem that has not been heard for a while for its mode before it
-// is given a message: it may hang, or have started anew without a word and be in
-// text mode. The caller has the turn; an error says that the modem must be
-// looked after first.
+// knock asks a modem for its mode before it is given a message, unless it has
+// just shown it: it may hang, or have started anew without a word and be in text
+// mode, which answers to other commands don't show. The caller has the turn; an
+// error says that the modem must be looked after first.
 func (s *session) knock(ctx context.Context) error {
-	if f := s.wire.Flight(); ctx.Err() != nil || f.Cause == wire.Answered && time.Since(f.Ended) < knockAfter {
+	if ctx.Err() != nil || time.Since(s.modeAt) < knockAfter {
 		return nil
 	}
 	query := "+CMGF?"
@@ -255,6 +256,7 @@ func (s *session) knock(ctx context.Context) error {
 		s.onSign(wire.TextMode)
 		return errSuspect
 	}
+	s.modeAt = time.Now()
 	return nil
 }
 

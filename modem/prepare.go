@@ -90,7 +90,7 @@ func (p *preparation) run(ctx context.Context) error {
 		return err
 	}
 	p.suspect.Store(false) // all of it is set up from here on
-	p.inPDU = false
+	p.inPDU, p.modeAt = false, time.Time{}
 	p.forgetSIM()
 	p.chores.reset()
 	p.grow()
@@ -232,7 +232,7 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		}
 		switch {
 		case pdu:
-			p.modeless, p.inPDU = false, true
+			p.modeless, p.inPDU, p.modeAt = false, true, time.Now()
 			return wait{}, nil
 		case told:
 			p.modeless = false
@@ -240,7 +240,7 @@ func (p *preparation) pduMode(ctx context.Context) error {
 		case unread < unknownTries && !p.modeless:
 			return wait{state: Waiting, reason: "the modem does not say whether it has taken PDU mode"}, nil
 		}
-		p.modeless, p.inPDU = true, true
+		p.modeless, p.inPDU, p.modeAt = true, true, time.Now()
 		return wait{}, nil
 	})
 }

@@ -166,7 +166,7 @@ func (w *worker) leaveAlone(c candidate) bool {
 	until := time.Now().Add(rest)
 	w.happened(EventParked, w.trouble())
 	if l.sick != nil {
-		w.park(restOrder{reason: w.trouble() + "; it is tried again at " + until.Format(time.TimeOnly), until: until})
+		w.park(restOrder{reason: w.trouble() + "; it is tried again at " + until.Format(time.TimeOnly), until: until, firm: errors.Is(l.sick, errWeak)})
 		return true
 	}
 	l.until, l.id = until, c.id

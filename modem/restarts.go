@@ -25,8 +25,8 @@ func (s *session) restarted(now time.Time) {
 	defer s.mu.Unlock()
 	if now.Sub(s.restartedAt) >= oneRestart {
 		s.restarts = append(s.restarts, now)
+		s.restartedAt = now
 	}
-	s.restartedAt = now
 }
 
 // takeRestarts hands over the restarts since the last call.

@@ -100,9 +100,10 @@ func wider(gap time.Duration) time.Duration {
 	return gap
 }
 
-// keepGap keeps the gap that was tried if the query that went wrong without it
-// is answered with it, and others in order behind it. errMute: the modem is to
-// be synchronised again, without.
+// keepGap keeps the gap that was tried if the query that went wrong is answered
+// with it, with others in order behind it, and goes wrong again without: the
+// modem may only have had a bad moment. errMute: the modem is to be synchronised
+// again.
 func (s *session) keepGap(ctx context.Context, gap time.Duration, lost string) error {
 	info, err := s.command(ctx, lost, s.times.Wake)
 	_, told := answer(info, strings.TrimSuffix(lost, "?"))
@@ -113,11 +114,14 @@ func (s *session) keepGap(ctx context.Context, gap time.Duration, lost string) e
 	case err == nil:
 		err = errMute // this OK may be another command's
 	}
-	if told && err == nil {
-		s.gap = gap
-		s.log.Info("the modem loses commands right behind its answers; they are written later", "gap", gap)
-	}
 	s.setProfile(s.profile())
+	if told && err == nil {
+		if _, err = s.command(ctx, lost, s.times.Wake); errors.Is(err, errMute) {
+			s.gap = gap
+			s.log.Info("the modem loses commands right behind its answers; they are written later", "gap", gap)
+			s.setProfile(s.profile())
+		}
+	}
 	if answered(err) {
 		return nil
 	}

@@ -49,8 +49,9 @@ type session struct {
 	unordered  silences // queries, by what inOrder met
 	routed     routing
 	memories   memories
-	modeless   bool // the modem won't tell whether it is in PDU mode
-	inPDU      bool // it was brought into PDU mode
+	modeless   bool      // the modem won't tell whether it is in PDU mode
+	inPDU      bool      // it was brought into PDU mode
+	modeAt     time.Time // when it last showed that it is in it
 	habits
 	talkedAt time.Time // when the last command was over
 	centre   string    // the service centre address to be used, "" if unknown
@@ -83,7 +84,7 @@ type session struct {
 	signalDBm int
 	used      time.Time // when the last message was over
 	textual   time.Time // when it last handed over as in text mode
-	// Restarts that nobody has been told of, and when the last sign of one came.
+	// Restarts that nobody has been told of, and when the last began.
 	restarts    []time.Time
 	restartedAt time.Time
 	// Stray answers since straysFrom.
@@ -93,6 +94,7 @@ type session struct {
 
 // habits are what a modem has shown of itself. They outlive a session of its port.
 type habits struct {
+	proven bool          // it has taken a PDU
 	pace   time.Duration // of payloads: see slowDown
 	gap    time.Duration // before commands: see resync
 	asleep int           // commands in a row that were lost behind a pause
@@ -287,10 +289,14 @@ func (s *session) setProfile(p Profile) {
 // lossPace is the pace for a modem that may have lost octets of a payload.
 const lossPace = 5 * time.Millisecond
 
-// slowDown has payloads written in pieces from now on. The caller has the turn.
-func (s *session) slowDown() {
+// slowDown has payloads written in pieces from now on. It tells whether that is
+// new to a modem that has taken PDUs before, and so may take this one then. The
+// caller has the turn.
+func (s *session) slowDown() bool {
+	before := s.pace
 	s.pace = lossPace
 	s.setProfile(s.profile())
+	return s.proven && before < lossPace
 }
 
 func (s *session) learn(change func(*identity)) {

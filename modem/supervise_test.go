@@ -489,6 +489,31 @@ func TestSIMChangedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestWeakModemRests: a modem that starts anew at each message rests in the end,
+// with the true reason, and its start does not end that.
+func TestWeakModemRests(t *testing.T) {
+	supervise(t, func(t *testing.T, s *supervised) {
+		m := s.modem(sim.ModemConfig{Profile: sim.Generic(), Faults: []sim.Fault{{On: sim.OnPayload, Do: sim.Reboot}}})
+		s.bay.put("/dev/ttyUSB0", dial(m, 0), modem.USBPort{})
+		s.begin("/dev/ttyUSB0")
+		rests := func() bool {
+			st := s.status("ttyUSB0")
+			return st.State == modem.Parked && strings.Contains(st.Reason, "power supply") && strings.Contains(st.Reason, "tried again at")
+		}
+		for tries := 0; !rests(); tries++ {
+			if tries == 20 {
+				t.Fatalf("%+v", s.status("ttyUSB0"))
+			}
+			send(s.line("ttyUSB0"))
+			time.Sleep(10 * time.Second)
+		}
+		time.Sleep(30 * time.Second)
+		if !rests() {
+			t.Errorf("%+v", s.status("ttyUSB0"))
+		}
+	})
+}
+
 // TestRestartsAreTold: a modem that starts anew again and again is named, with
 // what that mostly comes from; one that was told to is not.
 func TestRestartsAreTold(t *testing.T) {

@@ -303,6 +303,14 @@ func (w *worker) lookForOthers(path string) {
 	w.notice()
 }
 
+// age takes back what the operator was told of and is over.
+func (w *worker) age(s *session) {
+	w.countRestarts(s)
+	if w.portNotice != "" {
+		w.lookForOthers(w.snapshot().Port)
+	}
+}
+
 // down tells the operator why there is no modem to work with.
 func (w *worker) down(err error, c candidate) {
 	state, reason := Down, err.Error()
@@ -372,7 +380,6 @@ func (w *worker) silence(c candidate) string {
 
 // observe puts what the session has learnt into the status.
 func (w *worker) observe(s *session) {
-	w.countRestarts(s)
 	s.mu.Lock()
 	operator, signal := s.operator, s.signalDBm
 	s.mu.Unlock()

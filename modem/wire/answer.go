@@ -86,9 +86,6 @@ func (w *Wire) own(line []byte) bool {
 			return true // so some answer it
 		}
 	}
-	if c.twoStep && c.phase != answering && isReference(line) {
-		return true
-	}
 	rest, ok := bytes.CutPrefix(line, []byte(c.id))
 	if !ok || !isPrefixMark(c.id[0]) || len(rest) > 0 && isAlnum(rest[0]) {
 		return false

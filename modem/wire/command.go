@@ -45,6 +45,7 @@ type command struct {
 	until    time.Time // when the final result of a payload is overdue
 	earlyOK  bool      // OK came before +CMGS
 	referred string    // the newest +CMGS
+	number   string    // a line that may be one, in that form
 	refAt    time.Time // when it came, or the OK before it
 	lateOK   time.Time // when a late +CMGS came whose OK is still to come
 }

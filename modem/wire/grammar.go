@@ -80,7 +80,7 @@ func isWords(line []byte) bool {
 
 // errorResult is finalResult for lines with the word ERROR in them.
 func errorResult(said string) []byte {
-	line := strings.ToUpper(said)
+	line := capitals(said)
 	for _, kind := range [...]string{"+CMS", "+CME", "CMS", "CME"} {
 		rest, ok := strings.CutPrefix(line, kind)
 		if !ok {
@@ -108,6 +108,17 @@ func errorResult(said string) []byte {
 		return nil
 	}
 	return []byte("ERROR")
+}
+
+// capitals has the small letters of ASCII in capitals, octet for octet.
+func capitals(s string) string {
+	raw := []byte(s)
+	for i, c := range raw {
+		if 'a' <= c && c <= 'z' {
+			raw[i] = c &^ 0x20
+		}
+	}
+	return string(raw)
 }
 
 func isUpper(word string) bool {

@@ -87,3 +87,46 @@ func TestRearmEndsAPrompt(t *testing.T) {
 		}
 	})
 }
+
+// TestReferenceWithoutFinal: a modem that says no OK behind a reference is waited
+// for a second, also after a command that it left unanswered; from the second
+// time on that is its habit. Only one that answered nothing since its port was
+// opened may be at work for somebody else.
+func TestReferenceWithoutFinal(t *testing.T) {
+	for _, c := range []struct {
+		met  bool
+		took time.Duration
+	}{{true, quietFinal}, {false, adriftFinal}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Options{})
+			var turns []turn
+			if c.met {
+				turns = append(turns, turn{"AT\r", "OK\r\n"})
+			}
+			turns = append(turns, turn{"AT+COPS?\r", ""})
+			for range 2 {
+				turns = append(turns, turn{"AT+CMGS=18\r", "\r\n> "}, turn{"\x1a", "+CMGS: 7\r\n"})
+			}
+			r.play(0, turns...)
+			if c.met {
+				if _, err := r.engine.Command(""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := r.engine.Command("+COPS?"); err == nil {
+				t.Fatal("no time-out")
+			}
+			<-r.engine.Closed()
+			r.wire.Rearm(300*time.Millisecond, 3*time.Second)
+			r.engine = at.New(r.wire, at.WithTimeout(-1))
+			for i, took := range []time.Duration{c.took, quietFinal} {
+				begin := time.Now()
+				info, err := r.engine.SMSCommand("+CMGS=18", pdu)
+				f := r.wire.Flight()
+				if err != nil || !slices.Equal(info, []string{"+CMGS: 7"}) || time.Since(begin) != took || f.Cause != Unfinished || f.Bare != (i > 0) {
+					t.Errorf("met %v, message %d: %q, %v after %v, %+v", c.met, i, info, err, time.Since(begin), f)
+				}
+			}
+		})
+	}
+}

@@ -111,6 +111,8 @@ func (w *Wire) line(line []byte) {
 	switch {
 	case w.own(line):
 		w.answer(line)
+	case w.cmd.twoStep && w.cmd.phase >= writing && w.cmd.phase != aborting && isReference(line):
+		w.numbered(line)
 	case isSentence(line):
 	case isUnsolicited(line):
 		w.unsolicited(line)

@@ -41,14 +41,14 @@ func isReference(line []byte) bool {
 }
 
 // referred takes +CMGS. A second one says that the first was not this
-// payload's.
+// payload's, unless it says the same.
 func (w *Wire) referred(line []byte) {
 	c := &w.cmd
 	reference := string(line)
-	if isReference(line) {
-		reference = c.id + ": " + reference
-	}
-	if c.referred != "" && strings.ContainsAny(c.referred, "0123456789") {
+	switch {
+	case reference == c.referred:
+		return
+	case strings.ContainsAny(c.referred, "0123456789"):
 		w.late([]byte(c.referred))
 	}
 	c.referred, c.refAt = reference, time.Now()
@@ -58,6 +58,20 @@ func (w *Wire) referred(line []byte) {
 	case c.phase == committed:
 		w.patience.set(w.untilFinal())
 	}
+}
+
+// numbered takes a number alone, which is a reference if it stands behind a
+// +CMGS without one, or right before OK: some modems write it so.
+func (w *Wire) numbered(line []byte) {
+	c := &w.cmd
+	reference := c.id + ": " + string(line)
+	if c.referred != "" {
+		if !strings.ContainsAny(c.referred, "0123456789") {
+			c.referred = reference
+		}
+		return
+	}
+	c.number, c.refAt = reference, time.Now()
 }
 
 // missed takes in a reference that nobody waits for: where its OK came before it
@@ -71,11 +85,11 @@ func (w *Wire) missed(line []byte) {
 
 // untilFinal is how long what comes behind a reference, or OK, is waited for.
 func (w *Wire) untilFinal() time.Duration {
-	if w.adrift && !w.cmd.earlyOK {
-		return min(adriftFinal, max(quietFinal, time.Until(w.cmd.until)))
-	}
-	if w.cmd.earlyOK && w.cmd.referred == "" {
+	switch {
+	case w.cmd.earlyOK && w.cmd.referred == "":
 		return max(quietFinal, w.lag)
+	case w.adrift && !w.cmd.earlyOK && !w.bare:
+		return min(adriftFinal, max(quietFinal, time.Until(w.cmd.until)))
 	}
 	return quietFinal
 }
@@ -83,6 +97,9 @@ func (w *Wire) untilFinal() time.Duration {
 // comesEarly tells whether an OK is one whose reference is still to come.
 func (w *Wire) comesEarly() bool {
 	c := &w.cmd
+	if c.answers == 0 && c.number != "" && time.Since(c.refAt) <= together {
+		c.answers, c.referred = 1, c.number
+	}
 	return c.answers == 0 || w.adrift && time.Since(c.refAt) > together
 }
 
@@ -95,16 +112,22 @@ func (w *Wire) settleReference(cause Cause) {
 	}
 	switch {
 	case c.phase != writing && c.phase != committed:
-		w.adrift = w.adrift || cause == Timeout // it may be at work for somebody else
+		// Who has just opened the port of a modem that is at work for somebody
+		// else gets no answer.
+		w.adrift = w.adrift || cause == Timeout && !w.met
 	case c.referred == "":
 		w.adrift = true
 		if c.earlyOK {
 			w.okAt = c.refAt
+			w.lag /= 2 // unless it comes all the same
 		}
 	case cause == Answered:
-		w.adrift = false
+		w.adrift, w.bare = false, false
 	default:
 		w.flight.Adrift = w.adrift
-		w.adrift = w.adrift && cause != Unfinished // it was waited for
+		if cause == Unfinished { // what may come was waited for
+			w.flight.Bare, w.bare, w.adrift = w.bare, true, false
+		}
 	}
+	w.met = w.met || cause == Answered
 }

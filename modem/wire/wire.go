@@ -91,8 +91,9 @@ type Flight struct {
 	Committed bool
 	// Prompts that came after the one that was answered.
 	ExtraPrompts int
-	// Adrift: its +CMGS may be that of an earlier payload.
-	Adrift bool
+	// Adrift: its +CMGS may be that of an earlier payload. Bare: Unfinished is
+	// how this modem ends a payload's command.
+	Adrift, Bare bool
 	// Began is when the first byte was written, CommittedAt when Ctrl-Z was,
 	// Ended when the command was over; zero where it never came to that.
 	Began, CommittedAt, Ended time.Time
@@ -181,6 +182,8 @@ type Wire struct {
 	unechoed int
 	owed     bool // a payload's command timed out: its answer may still come
 	adrift   bool // the reference of an earlier payload may be on its way
+	bare     bool // references come without a final result
+	met      bool // a command was answered at this port
 	// lag is how long a reference may lag behind its OK, by what this modem has
 	// shown; okAt is the OK of the last payload that got none yet.
 	lag     time.Duration
