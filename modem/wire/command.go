@@ -109,7 +109,10 @@ func (w *Wire) writeEscape(b []byte) error {
 // Force writes ESC, text and CR past the engine, whatever is under way: ESC
 // ends a text entry, CR a command line that the modem holds. Nobody waits for
 // an answer.
-func (w *Wire) Force(text string) error { return w.writeOut([]byte("\x1b" + text + "\r")) }
+func (w *Wire) Force(text string) error {
+	w.awaitGap()
+	return w.writeOut([]byte("\x1b" + text + "\r"))
+}
 
 // Abort ends the two-step command under way by ESC if its payload is not being
 // written yet, and forbids payloads until Permit.
@@ -150,7 +153,7 @@ func (w *Wire) writeCommand(b []byte) error {
 	return w.writeOut([]byte(text + "\r"))
 }
 
-// SetGap has commands and payloads from now on wait until the modem has said
+// SetGap has all that is written from now on wait until the modem has said
 // nothing for d: some lose what comes sooner.
 func (w *Wire) SetGap(d time.Duration) {
 	w.mu.Lock()
@@ -284,6 +287,7 @@ func (w *Wire) abort(cause Cause) {
 	w.cmd.phase = aborting
 	w.patience.stop()
 	w.mu.Unlock()
+	w.awaitGap()
 	err := w.writeOut([]byte{esc})
 	w.mu.Lock()
 	if err == nil && w.cmd.phase == aborting {

@@ -283,6 +283,7 @@ func (w *Wire) Rearm(quiet, most time.Duration) bool {
 		if w.asked {
 			w.asked = false
 			w.mu.Unlock()
+			w.awaitGap()
 			_ = w.writeOut([]byte{esc}) // that the port is gone shows below
 			w.mu.Lock()
 		}
