@@ -67,6 +67,27 @@ func TestAcknowledgements(t *testing.T) {
 	}
 }
 
+// TestRefusedAcknowledgement: a modem that refuses one acknowledgement by ERROR,
+// as some do when it is too late, gets the next ones in the form that it took
+// before.
+func TestRefusedAcknowledgement(t *testing.T) {
+	forced := sim.Generic()
+	forced.CSMS, forced.CSMSStart = "1", 1
+	inVirtualTime(t, []sim.ModemConfig{{Profile: forced}}, func(t *testing.T, b *bench, _ *memory) {
+		for i := range 8 {
+			if i == 2 {
+				b.fault(0, on(`^AT\+CNMA`, sim.Fault{Do: sim.ReplyError, Count: 1}))
+			}
+			b.accepts("modem0")
+			b.within(time.Minute, "report", func() bool { n, _ := b.counts(); return n > i })
+			time.Sleep(time.Minute) // an acknowledgement that is missing shows by then
+		}
+		if n := b.told(modem.EventRouting); n > 1 {
+			t.Errorf("routing was lost %d times", n)
+		}
+	})
+}
+
 // TestAcknowledgedWhenKept: what a modem hands over and the daemon could not
 // keep is not lost with it: the network has not been told that it was taken.
 func TestAcknowledgedWhenKept(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"smsotpd/modem/wire"
@@ -273,9 +274,16 @@ func (x *examiner) probe(port wire.Port) {
 	}
 	defer leave()
 
-	asleep := time.AfterFunc(wakeLimit, x.session.close)
+	var mute atomic.Bool
+	asleep := time.AfterFunc(wakeLimit, func() {
+		if !x.session.wire.Met() {
+			mute.Store(true)
+			x.session.close()
+		}
+	})
 	err = x.session.resync(x.ctx)
-	inTime := asleep.Stop() && x.ctx.Err() == nil
+	asleep.Stop()
+	inTime := !mute.Load() && x.ctx.Err() == nil
 	if !inTime || err != nil {
 		x.unanswered(inTime && errors.Is(err, errGone))
 		return

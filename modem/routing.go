@@ -20,7 +20,8 @@ type routing struct {
 	// acknowledged: what comes directly must be acknowledged by AT+CNMA. probed:
 	// it was tried whether that helps a modem that has fallen silent.
 	acknowledged, probed bool
-	form                 int // of AT+CNMA, in ackForms; len(ackForms): none is taken
+	form                 int  // of AT+CNMA, in ackForms; len(ackForms): none is taken
+	taken                bool // the form was taken once
 }
 
 // ackForms are the ways to say AT+CNMA in PDU mode, 27.005 3.4.4.
@@ -155,6 +156,9 @@ func (s *session) serviceLevel(ctx context.Context) error {
 	}
 	level, told := number(info, "+CSMS")
 	before := s.routed.acknowledged
+	if !s.routed.taken {
+		s.routed.form = 0
+	}
 	switch {
 	case told:
 		s.routed.acknowledged = level == 1
@@ -327,7 +331,9 @@ func (s *session) acknowledge(ctx context.Context, since time.Time) error {
 		delete(s.silent, cmd)
 	case err != nil && !answered(err):
 		return err
-	case err != nil && !surplusAck(err):
+	case err == nil:
+		r.taken = true
+	case !surplusAck(err) && !r.taken && !late: // those may be surplus all the same
 		r.form++ // another one may be known
 		if r.form < len(ackForms) {
 			s.chores.oweAck(since)

@@ -238,6 +238,7 @@ func (w *Wire) info(line []byte) {
 	if len(line) == 0 || bytes.HasPrefix(line, []byte("ERROR")) {
 		return
 	}
+	w.cmd.infoAt = time.Now()
 	if w.cmd.octets += len(line) + 1; w.cmd.octets <= maxInfo {
 		w.emit(line)
 	}

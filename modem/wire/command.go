@@ -37,10 +37,11 @@ type command struct {
 	twoStep  bool
 	echo     echo
 	echoed   bool
-	answers  int  // lines with its own prefix so far
-	answered bool // what hold kept has been released
-	textMode bool // the messages of its answer are texts
-	octets   int  // handed to the engine so far
+	answers  int       // lines with its own prefix so far
+	answered bool      // what hold kept has been released
+	textMode bool      // the messages of its answer are texts
+	octets   int       // handed to the engine so far
+	infoAt   time.Time // when something last was
 	payload  echo
 	until    time.Time // when the final result of a payload is overdue
 	earlyOK  bool      // OK came before +CMGS
@@ -295,6 +296,14 @@ func (w *Wire) abort(cause Cause) {
 	}
 }
 
+// isComing tells whether the answer of a one-step command is still on its way,
+// octet by octet, or message by message.
+func (w *Wire) isComing() bool {
+	c := &w.cmd
+	coming := time.Since(w.heardAt) < quietFinal || c.shape == messages && time.Since(c.infoAt) < 2*quietFinal
+	return c.phase == answering && coming && time.Since(w.flight.Began) < max(maxDribble, 2*w.limit)
+}
+
 // expire is what happens when the command's time is over.
 func (w *Wire) expire() {
 	w.mu.Lock()
@@ -305,8 +314,8 @@ func (w *Wire) expire() {
 		w.abort(NoPrompt)
 	case w.cmd.earlyOK:
 		w.finish(Answered, []byte("OK"))
-	case w.cmd.phase == answering && time.Since(w.heardAt) < quietFinal && time.Since(w.flight.Began) < maxDribble:
-		w.patience.set(quietFinal - time.Since(w.heardAt)) // the answer is still coming
+	case w.isComing():
+		w.patience.set(quietFinal - min(quietFinal/2, time.Since(w.heardAt)))
 	case (w.cmd.answers > 0 || w.cmd.octets > 0) && !w.awaitsOwn():
 		w.finish(Unfinished, []byte("OK"))
 	default:

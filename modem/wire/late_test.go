@@ -130,3 +130,30 @@ func TestReferenceWithoutFinal(t *testing.T) {
 		})
 	}
 }
+
+// TestLongList: a list is read to its end, however slowly it comes, and a modem
+// that falls silent within it is not waited for.
+func TestLongList(t *testing.T) {
+	for _, c := range []struct {
+		messages int
+		ends     bool
+		took     time.Duration
+	}{{20, true, 20 * 1500 * time.Millisecond}, {4, false, 8 * time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, Options{})
+			r.play(0, turn{"AT+CMGL=4\r", ""})
+			for i := range c.messages {
+				says := "\r\n+CMGL: 1,1,,4\r\n0011223344\r\n"
+				if i == c.messages-1 && c.ends {
+					says += "OK\r\n"
+				}
+				time.AfterFunc(time.Duration(i+1)*1500*time.Millisecond, func() { r.say(says, 0) })
+			}
+			begin := time.Now()
+			info, err := r.engine.Command("+CMGL=4")
+			if c.ends != (err == nil) && len(info) == 0 || c.ends && len(info) != 2*c.messages || time.Since(begin).Round(time.Second) != c.took.Round(time.Second) {
+				t.Errorf("%d lines, %v after %v, %+v", len(info), err, time.Since(begin), r.wire.Flight())
+			}
+		})
+	}
+}

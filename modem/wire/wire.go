@@ -128,8 +128,8 @@ const (
 	// echoIsOff is how many commands in a row go without an echo before an
 	// echo is a sign of a restart.
 	echoIsOff = 3
-	// maxDribble bounds a one-step command whose answer comes so slowly that
-	// it is still coming when its time is over.
+	// maxDribble, or twice its limit, bounds a one-step command whose answer
+	// comes so slowly that it is still coming when its time is over.
 	maxDribble = 30 * time.Second
 )
 
@@ -262,6 +262,13 @@ func (w *Wire) Flight() Flight {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.flight
+}
+
+// Met tells whether a command was ever answered at this port.
+func (w *Wire) Met() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.met
 }
 
 // End ends the engine's stream; Rearm begins the next one.
