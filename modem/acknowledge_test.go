@@ -76,7 +76,8 @@ func TestRefusedAcknowledgement(t *testing.T) {
 	inVirtualTime(t, []sim.ModemConfig{{Profile: forced}}, func(t *testing.T, b *bench, _ *memory) {
 		for i := range 8 {
 			if i == 2 {
-				b.fault(0, on(`^AT\+CNMA`, sim.Fault{Do: sim.ReplyError, Count: 1}))
+				b.fault(0, on(`^AT\+CNMA$`, sim.Fault{Do: sim.ReplyError, Count: 1}))
+				b.fault(0, on(`^AT\+CNMA=`, sim.Fault{Do: sim.ReplyError}))
 			}
 			b.accepts("modem0")
 			b.within(time.Minute, "report", func() bool { n, _ := b.counts(); return n > i })
