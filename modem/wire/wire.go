@@ -311,8 +311,9 @@ func (w *Wire) Rearm(quiet, most time.Duration) bool {
 			w.out, w.cmd = w.out[:0], command{}
 			w.echoOn = false
 			w.ended = w.goneErr != nil
+			there := !w.ended
 			w.mu.Unlock()
-			return w.goneErr == nil
+			return there
 		}
 		w.mu.Unlock()
 		select {
