@@ -2,6 +2,7 @@ package queue
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
 	"smsotpd/storage"
@@ -35,8 +36,11 @@ const (
 	// sctsTolerance is how far the service centre's clock may be off.
 	sctsTolerance = 10 * time.Minute
 	// sctsSame is by how much the time stamps in two reports on one attempt may
-	// differ; they should be equal.
+	// differ; they should be equal. A time that is not farther off is near.
 	sctsSame = 5 * time.Second
+	// sctsApart is how far off all others are where a time that is near tells
+	// more than a reference.
+	sctsApart = 15 * time.Second
 	// zoneStep and zoneMost are what a wrong time zone is a multiple of, and at
 	// most; zoneTolerance is how far off the clock may be then.
 	zoneStep, zoneMost = 15 * time.Minute, 14 * time.Hour
@@ -49,8 +53,14 @@ const (
 type kind int
 
 const (
+	// byStamp: another report has told its reference and this time stamp.
+	byStamp kind = iota
+	// byBoth: the reference is right, and the time near.
+	byBoth
+	// byNear: in doubt, the time near, and that of no other message by far.
+	byNear
 	// byReference: the reference is right, and the time within the tolerance.
-	byReference kind = iota
+	byReference
 	// byTime: in doubt, and the only message with that time.
 	byTime
 	// byZone: the reference is right, and the time but for the zone.
@@ -75,22 +85,43 @@ type fit struct {
 func match(sent []sentAttempt, r heldReport) int {
 	fits := make([]fit, len(sent))
 	for i, s := range sent {
-		fits[i] = s.fit(r)
+		fits[i] = s.fit(r, clock(sent, i))
 	}
-	for k := byReference; k < unfit; k++ {
-		if k == byTime || k == byTimeZone {
-			at, many := only(sent, fits, k)
-			switch {
-			case many: // nor is a wrong zone a better reason then
+	for k := byStamp; k < unfit; k++ {
+		at := -1
+		switch k {
+		case byNear:
+			at = alone(sent, fits)
+		case byTime, byTimeZone:
+			many := false
+			if at, many = only(sent, fits, k); many { // nor is a wrong zone a better reason then
 				fits = withoutDoubts(fits)
-			case at >= 0:
-				return at
 			}
-		} else if at := nearest(sent, fits, k, r.SCTS != 0); at >= 0 {
+		default:
+			at = nearest(sent, fits, k, r.SCTS != 0)
+		}
+		if at >= 0 {
 			return at
 		}
 	}
 	return -1
+}
+
+// clock is how far the service centre's clock is off by the reports on all
+// attempts but one: by their median, since some may have been taken for those on
+// another.
+func clock(sent []sentAttempt, but int) time.Duration {
+	var offs []time.Duration
+	for i, s := range sent {
+		if off := s.late(s.SCTS.Time()); i != but && s.SCTS != 0 && off.Abs() <= sctsTolerance {
+			offs = append(offs, off)
+		}
+	}
+	if len(offs) == 0 {
+		return 0
+	}
+	slices.Sort(offs)
+	return offs[len(offs)/2]
 }
 
 // nearest is the attempt of a kind whose time fits best, -1 for none: of
@@ -125,6 +156,24 @@ func only(sent []sentAttempt, fits []fit, k kind) (at int, many bool) {
 	return at, false
 }
 
+// alone is the attempt in doubt that the time is near of, -1 if there is none or
+// if it may be another message's as well.
+func alone(sent []sentAttempt, fits []fit) int {
+	at := -1
+	for i, f := range fits {
+		if f.kind == byTime && f.off <= sctsSame && (at < 0 || f.off < fits[at].off) {
+			at = i
+		}
+	}
+	for i, f := range fits {
+		if at >= 0 && (f.kind == byTime || f.kind == byReference) && f.off <= sctsApart &&
+			!bytes.Equal(sent[i].ID, sent[at].ID) {
+			return -1
+		}
+	}
+	return at
+}
+
 // withoutDoubts leaves the attempts whose reference is known.
 func withoutDoubts(fits []fit) []fit {
 	for i, f := range fits {
@@ -135,9 +184,8 @@ func withoutDoubts(fits []fit) []fit {
 	return fits
 }
 
-// fit says how well the attempt fits a report.
-func (s sentAttempt) fit(r heldReport) fit {
-	scts := r.SCTS.Time()
+// fit says how well the attempt fits a report by a clock that is off.
+func (s sentAttempt) fit(r heldReport, clock time.Duration) fit {
 	switch {
 	case s.MR >= 0 && s.MR != r.MR:
 		return fit{kind: unfit}
@@ -145,21 +193,24 @@ func (s sentAttempt) fit(r heldReport) fit {
 		return fit{kind: byTime}
 	case r.SCTS == 0:
 		return fit{kind: byReference}
-	case s.SCTS != 0: // an earlier report has told when it was taken
-		return s.fitAgain(scts)
+	case s.SCTS != 0 && !s.closer(r.SCTS, clock): // an earlier report has told when it was taken
+		return s.fitAgain(r.SCTS.Time())
 	}
-	kinds := [...]kind{byReference, byZone}
-	if s.MR < 0 {
-		kinds = [...]kind{byTime, byTimeZone}
-	}
+	scts := r.SCTS.Time().Add(-clock)
 	off, zoned := s.off(scts), s.offZone(scts)
 	switch {
-	case off <= sctsTolerance:
-		return fit{kinds[0], off}
-	case zoned <= 2*zoneTolerance:
-		return fit{kinds[1], zoned}
+	case s.MR < 0 && off <= sctsTolerance:
+		return fit{byTime, off}
+	case s.MR < 0 && zoned <= 2*zoneTolerance:
+		return fit{byTimeZone, zoned}
 	case s.MR < 0:
 		return fit{kind: unfit}
+	case off <= sctsSame:
+		return fit{byBoth, off}
+	case off <= sctsTolerance:
+		return fit{byReference, off}
+	case zoned <= 2*zoneTolerance:
+		return fit{byZone, zoned}
 	case scts.After(s.Started.Time()):
 		return fit{kind: byOrder}
 	}
@@ -172,20 +223,31 @@ func (s sentAttempt) fit(r heldReport) fit {
 func (s sentAttempt) fitAgain(scts time.Time) fit {
 	off := scts.Sub(s.SCTS.Time()).Abs()
 	switch {
+	case off == 0:
+		return fit{kind: byStamp}
 	case off <= sctsSame:
-		return fit{byReference, off}
+		return fit{byBoth, off}
 	case s.Fate == FateDelivered:
 		return fit{kind: unfit}
 	}
 	return fit{kind: byNumber}
 }
 
+// closer says whether the time stamp is the attempt's rather than the one that
+// it was taken for.
+func (s sentAttempt) closer(scts storage.Time, clock time.Duration) bool {
+	return s.off(scts.Time().Add(-clock))+sctsSame < s.off(s.SCTS.Time().Add(-clock))
+}
+
 // off is how far a time stamp lies from the time in which the service centre can
 // have taken the attempt.
-func (s sentAttempt) off(scts time.Time) time.Duration {
+func (s sentAttempt) off(scts time.Time) time.Duration { return s.late(scts).Abs() }
+
+// late is off, negative for a time stamp that is too early.
+func (s sentAttempt) late(scts time.Time) time.Duration {
 	from := s.Started.Time()
-	to := min(s.Settled, storage.TimeOf(from.Add(inAir))).Time()
-	return max(0, from.Sub(scts), scts.Sub(later(from, to)))
+	to := later(from, min(s.Settled, storage.TimeOf(from.Add(inAir))).Time())
+	return min(0, scts.Sub(from)) + max(0, scts.Sub(to))
 }
 
 // offZone is off for a clock in a wrong time zone. One that is slow by it is
@@ -216,11 +278,12 @@ func later(a, b time.Time) time.Time {
 // ended says whether a report has told what became of the attempt.
 func (s sentAttempt) ended() bool { return s.Fate != "" && s.Fate != FateTrying }
 
-// learn takes in what a report on the attempt says, and whether that is new.
-func (s *sentAttempt) learn(r heldReport) bool {
+// learn takes in what a report on an attempt says, and whether that is new.
+func (all siblings) learn(at int, r heldReport) bool {
+	s := &all.Sent[at]
 	before := *s
 	s.MR = r.MR // the one that it was in doubt of
-	if s.SCTS == 0 {
+	if s.SCTS == 0 || r.SCTS != 0 && s.closer(r.SCTS, clock(all.Sent, at)) {
 		s.SCTS = r.SCTS
 	}
 	if r.Fate != FateTrying && s.Fate != FateDelivered || s.Fate == "" {

@@ -88,7 +88,7 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 		return Outcome{}, false, q.hold(tx, held, holdID)
 	}
 	about := &known.Sent[i]
-	if about.learn(held) {
+	if known.learn(i, held) {
 		if err := q.siblings.Put(tx, key, known); err != nil {
 			return Outcome{}, false, err
 		}
@@ -251,7 +251,7 @@ func (q *Queue) applyHeld(tx storage.Tx, key []byte, known siblings, at int, m *
 		if !found || match(known.Sent, report) != at {
 			continue
 		}
-		about.learn(report)
+		known.learn(at, report)
 		q.apply(m, about.Attempt, report, tx.Now())
 		if err := q.release(tx, row, report); err != nil {
 			return err
