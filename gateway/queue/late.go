@@ -116,19 +116,3 @@ func (q *Queue) recall(tx storage.Tx, id ID, m *Message, attempt, mr int) error 
 	known.Sent[at].MR, known.Sent[at].Settled = mr, a.Settled
 	return q.applyHeld(tx, key, known, at, m)
 }
-
-// disown takes an attempt that was not sent out of report matching.
-func (q *Queue) disown(tx storage.Tx, id ID, m Message, attempt int) error {
-	key := q.siblingsKey(m.Attempts[attempt].IMSI, m.Recipient)
-	known, _, err := q.siblings.Find(tx, key)
-	if err != nil {
-		return err
-	}
-	known.Sent = slices.DeleteFunc(known.Sent, func(s sentAttempt) bool {
-		return bytes.Equal(s.ID, id[:]) && s.Attempt == attempt
-	})
-	if len(known.Sent) == 0 {
-		return q.siblings.Delete(tx, key)
-	}
-	return q.siblings.Put(tx, key, known)
-}

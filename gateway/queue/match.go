@@ -19,7 +19,8 @@ type sentAttempt struct {
 	Attempt int          `cbor:"2,keyasint"`
 	MR      int          `cbor:"3,keyasint"`
 	Started storage.Time `cbor:"4,keyasint"`
-	// Settled is when the attempt ended: the service centre took it by then.
+	// Settled is when the attempt ended: the service centre took it by then. 0
+	// for one that is in the air.
 	Settled storage.Time `cbor:"5,keyasint,omitempty"`
 	// SCTS and Fate are what the first and the best report on it said.
 	SCTS storage.Time `cbor:"6,keyasint,omitempty"`
@@ -186,8 +187,12 @@ func withoutDoubts(fits []fit) []fit {
 
 // fit says how well the attempt fits a report by a clock that is off.
 func (s sentAttempt) fit(r heldReport, clock time.Duration) fit {
+	flies := s.Settled == 0
+	if flies {
+		s.Settled = r.came
+	}
 	switch {
-	case s.MR >= 0 && s.MR != r.MR:
+	case s.MR >= 0 && s.MR != r.MR, flies && r.SCTS == 0:
 		return fit{kind: unfit}
 	case s.MR < 0 && r.SCTS == 0:
 		return fit{kind: byTime}
@@ -199,6 +204,8 @@ func (s sentAttempt) fit(r heldReport, clock time.Duration) fit {
 	scts := r.SCTS.Time().Add(-clock)
 	off, zoned := s.off(scts), s.offZone(scts)
 	switch {
+	case flies && off > sctsSame: // so far nothing says that it was taken
+		return fit{kind: unfit}
 	case s.MR < 0 && off <= sctsTolerance:
 		return fit{byTime, off}
 	case s.MR < 0 && zoned <= 2*zoneTolerance:

@@ -1,10 +1,13 @@
 package queue
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
+
+	"smsotpd/storage"
 )
 
 // sentOne is a message that modem a sends in 2 s, with reference 0 or in doubt,
@@ -116,5 +119,75 @@ func TestTimeTellsDoubtsApart(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// The report on a message that overtakes its answer isn't taken for one on an
+// earlier message with the same reference, which nothing has been reported on.
+func TestReportInTheAirIsNoEarlierMessages(t *testing.T) {
+	for name, c := range map[string]struct {
+		result      Settlement
+		first, then State
+	}{
+		"accepted":   {accepted(0), Accepted, Undelivered},
+		"in doubt":   {doubt(), Accepted, Undelivered},
+		"refused":    {Settlement{Result: ResultTemporary}, Accepted, Queued},
+		"given back": {Settlement{Result: ResultUnsent}, Accepted, Queued},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := newOffice(t)
+			first, taken := sentOne(t, o, accepted(0), 0)
+			o.pass(time.Minute)
+			id := o.enqueue(t, alice, 30*time.Minute)
+			b := o.begin(t, id, o.carrier("a"))
+			o.pass(time.Second)
+			if _, matched := o.report(t, "a", 0, alice, FateUndeliverable, o.now()); matched {
+				t.Error("the report is taken for one on the first message")
+			}
+			o.settle(t, b, c.result)
+			o.want(t, id, c.then)
+			o.want(t, first, c.first)
+			o.pass(time.Second)
+			if out, matched := o.report(t, "a", 0, alice, FateDelivered, taken); !matched || out.ID != first {
+				t.Error("the report on the first message is not matched")
+			}
+			o.do(t, func(tx storage.Tx) error { return o.Forget(tx, first) })
+			o.do(t, func(tx storage.Tx) error { return o.Forget(tx, id) })
+			for _, e := range o.dump(t) {
+				if bytes.HasPrefix(e.Key, []byte("siblings")) {
+					t.Error("something is left among the siblings")
+				}
+			}
+		})
+	}
+}
+
+// What is in the air keeps no report from an earlier message.
+func TestReportWhileAnotherIsInTheAir(t *testing.T) {
+	for _, reported := range []Settlement{accepted(0), doubt()} {
+		for _, skew := range []time.Duration{0, -20 * time.Second, 2 * time.Minute, 5 * time.Minute} {
+			o := newOffice(t)
+			first, taken := sentOne(t, o, reported, skew)
+			o.pass(time.Minute)
+			id := o.enqueue(t, alice, 30*time.Minute)
+			o.begin(t, id, o.carrier("a"))
+			o.pass(time.Second)
+			if out, matched := o.report(t, "a", 0, alice, FateDelivered, taken); !matched || out.ID != first {
+				t.Errorf("%s, off by %v: matched %v", reported.Result, skew, matched)
+			}
+			if n := o.keysOf(t, func(tx storage.Tx) error {
+				_, err := o.Settle(tx, id, 0, Settlement{Result: ResultTemporary})
+				return err
+			}); n > 2 {
+				t.Errorf("a refusal takes %d keys", n)
+			}
+			o.do(t, func(tx storage.Tx) error { return o.Forget(tx, id) })
+		}
+	}
+	o := newOffice(t)
+	sentOne(t, o, accepted(0), 0)
+	id := o.enqueue(t, alice, 30*time.Minute)
+	if n := o.keysOf(t, func(tx storage.Tx) error { _, err := o.Begin(tx, id, o.carrier("a")); return err }); n > 2 {
+		t.Errorf("a begin takes %d keys", n)
 	}
 }

@@ -144,6 +144,9 @@ func (q *Queue) Begin(tx storage.Tx, id ID, c Carrier) (Begun, error) {
 		Modem: c.Modem, IMSI: c.IMSI, Started: storage.TimeOf(now), MR: -1, Report: -1,
 		Until: storage.TimeOf(now.Add(lasts)),
 	})
+	if err := q.announce(tx, id, &m); err != nil {
+		return Begun{}, err
+	}
 	return Begun{ID: id, Attempt: len(m.Attempts) - 1, Message: m, Validity: validity},
 		q.messages.Put(tx, id[:], m)
 }

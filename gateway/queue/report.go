@@ -53,6 +53,8 @@ type heldReport struct {
 	Status   byte         `cbor:"3,keyasint"`
 	Fate     Fate         `cbor:"4,keyasint"`
 	SCTS     storage.Time `cbor:"5,keyasint,omitempty"`
+	// came is when it came, where that is now.
+	came storage.Time
 }
 
 const (
@@ -70,21 +72,26 @@ const (
 )
 
 // Reported applies a delivery report to the message that it is about. matched
-// is false for one that found none: it is then held, under holdID, for the
-// settlement that it may have overtaken.
+// is false for one that found none, or one in the air: it is then held, under
+// holdID, for the settlement that it may have overtaken.
 func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, matched bool, err error) {
 	recipient := q.recipient(r.Recipient)
 	key := q.siblingsKey(cmp.Or(r.IMSI, r.Alias), recipient)
-	held := heldReport{Siblings: key, MR: int(r.MR), Status: r.Status, Fate: r.Fate, SCTS: storage.TimeOf(r.SCTS)}
+	held := heldReport{
+		Siblings: key, MR: int(r.MR), Status: r.Status, Fate: r.Fate, SCTS: storage.TimeOf(r.SCTS),
+		came: storage.TimeOf(tx.Now()),
+	}
 	known, i, err := q.about(tx, key, held)
 	if err == nil && i < 0 && r.IMSI != "" && r.Alias != "" {
 		key = q.siblingsKey(r.Alias, recipient)
-		known, i, err = q.about(tx, key, held)
+		if known, i, err = q.about(tx, key, held); i >= 0 {
+			held.Siblings = key
+		}
 	}
 	if err != nil {
 		return Outcome{}, false, err
 	}
-	if i < 0 {
+	if i < 0 || known.Sent[i].Settled == 0 {
 		return Outcome{}, false, q.hold(tx, held, holdID)
 	}
 	about := &known.Sent[i]
@@ -219,8 +226,21 @@ func (m *Message) arrivals() int {
 	return n
 }
 
-// remember makes the newest attempt known to report matching, and applies a
-// report that came before it.
+// announce makes an attempt that begins known to report matching, where the
+// report on it might else be taken for one on an earlier attempt.
+func (q *Queue) announce(tx storage.Tx, id ID, m *Message) error {
+	a := m.last()
+	key := q.siblingsKey(a.IMSI, m.Recipient)
+	known, found, err := q.siblings.Find(tx, key)
+	if err != nil || !found {
+		return err
+	}
+	known.Sent = append(known.Sent, sentAttempt{ID: id[:], Attempt: len(m.Attempts) - 1, MR: -1, Started: a.Started})
+	return q.siblings.Put(tx, key, known)
+}
+
+// remember makes what has become of the newest attempt known to report matching,
+// and applies a report that came before it.
 func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
 	a := m.last()
 	key := q.siblingsKey(a.IMSI, m.Recipient)
@@ -228,11 +248,34 @@ func (q *Queue) remember(tx storage.Tx, id ID, m *Message) error {
 	if err != nil {
 		return err
 	}
+	known.drop(id, len(m.Attempts)-1)
 	known.Sent = append(known.Sent, sentAttempt{
 		ID: id[:], Attempt: len(m.Attempts) - 1, MR: a.MR, Started: a.Started, Settled: a.Settled,
 	})
 	known.Sent = known.Sent[max(0, len(known.Sent)-keepSiblings):]
 	return q.applyHeld(tx, key, known, len(known.Sent)-1, m)
+}
+
+// disown takes an attempt that was not sent out of report matching.
+func (q *Queue) disown(tx storage.Tx, id ID, m Message, attempt int) error {
+	key := q.siblingsKey(m.Attempts[attempt].IMSI, m.Recipient)
+	known, _, err := q.siblings.Find(tx, key)
+	if err != nil || !known.drop(id, attempt) {
+		return err
+	}
+	if len(known.Sent) == 0 {
+		return q.siblings.Delete(tx, key)
+	}
+	return q.siblings.Put(tx, key, known)
+}
+
+// drop takes an attempt out, and says whether it was there.
+func (all *siblings) drop(id ID, attempt int) bool {
+	before := len(all.Sent)
+	all.Sent = slices.DeleteFunc(all.Sent, func(s sentAttempt) bool {
+		return bytes.Equal(s.ID, id[:]) && s.Attempt == attempt
+	})
+	return len(all.Sent) < before
 }
 
 // applyHeld applies the held reports that are about one of the siblings, an
@@ -287,7 +330,7 @@ func (q *Queue) earlyOn(tx storage.Tx, key []byte, s sentAttempt) ([][]byte, err
 func (q *Queue) forget(tx storage.Tx, id ID, m Message) error {
 	seen := map[string]bool{}
 	for _, a := range m.Attempts {
-		if !a.sent() || seen[a.IMSI] {
+		if a.Result != "" && !a.sent() || seen[a.IMSI] {
 			continue
 		}
 		seen[a.IMSI] = true

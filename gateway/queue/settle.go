@@ -68,10 +68,13 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 	default:
 		q.retry(&m, q.wait(m, s, now))
 	}
-	if s.Result == ResultAccepted || s.Result == ResultAmbiguous {
-		if err := q.remember(tx, id, &m); err != nil {
-			return Outcome{}, err
-		}
+	if a.sent() {
+		err = q.remember(tx, id, &m)
+	} else {
+		err = q.disown(tx, id, m, attempt)
+	}
+	if err != nil {
+		return Outcome{}, err
 	}
 	m.consider()
 	out, err := q.finish(tx, id, before, m, attempt)
@@ -81,6 +84,9 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 
 // takeBack undoes an attempt that was given back before it was written.
 func (q *Queue) takeBack(tx storage.Tx, id ID, m Message) (Outcome, error) {
+	if err := q.disown(tx, id, m, len(m.Attempts)-1); err != nil {
+		return Outcome{}, err
+	}
 	m.Attempts = m.Attempts[:len(m.Attempts)-1]
 	m.Lease, m.PossibleDuplicate = nil, m.resent()
 	q.retry(&m, m.Due.Time())
