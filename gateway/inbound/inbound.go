@@ -10,7 +10,8 @@
 //   - A message handed in is durable when its transaction is, whole or in
 //     parts, readable or not, so that the modem may forget it.
 //   - The same TPDU from the same SIM is kept once, however often it is handed
-//     in, or sent again by the network, while it is kept.
+//     in, or sent again by the network, while it is kept. So is a part that its
+//     sender sent again at once.
 //   - A message has its id and its place by its newest part: whoever asks for
 //     what came after an id sees it again when more of it has come.
 //   - Sender and content are sealed; nothing here prints them.
@@ -126,7 +127,7 @@ type record struct {
 	// for a message that is whole by itself.
 	Numbers []int `cbor:"5,keyasint,omitempty"`
 	Of      int   `cbor:"6,keyasint,omitempty"`
-	// Thread is the key in threads while parts are missing, Seen are those in
+	// Thread is the key in threads of a message that has parts, Seen are those in
 	// seen. Received is when the first part came, Sent is of that too.
 	Thread []byte   `cbor:"7,keyasint,omitempty"`
 	Seen   [][]byte `cbor:"8,keyasint,omitempty"`
@@ -145,8 +146,9 @@ type Book struct {
 	keys     *keyring.Keyring
 	read     func(tpdus [][]byte) (Content, error)
 	messages storage.Table[record]
-	// threads find the messages of which parts are missing: their ids, one
-	// behind the other, the oldest first.
+	// threads find the messages that a part may be of: the ids of those that are
+	// whole, and then of those of which parts are missing, one behind the other,
+	// the oldest first.
 	threads storage.Table[[]byte]
 	// seen has the TPDUs that are kept; the values say nothing.
 	seen storage.Table[[]byte]
@@ -188,6 +190,9 @@ func (b *Book) Draft(p Part) Draft {
 	return d
 }
 
+// own is what of a TPDU's first octet is the message's own: TP-MTI, TP-UDHI.
+const own = 0x43
+
 // lasting is the TPDU without what may differ when the network sends it again:
 // of the first octet, only message type and header indicator are the message's
 // own (TS 23.040 9.2.2.1), TP-MMS, TP-LP and their like are of the way it came.
@@ -195,7 +200,6 @@ func lasting(p Part) []byte {
 	if p.Undecodable || len(p.TPDU) == 0 {
 		return p.TPDU
 	}
-	const own = 0x43 // TP-MTI, TP-UDHI
 	return slices.Concat([]byte{p.TPDU[0] & own}, p.TPDU[1:])
 }
 

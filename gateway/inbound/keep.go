@@ -23,11 +23,14 @@ const (
 	// aside is how far they usually are: up to that, time doesn't tell which of
 	// two messages a part is of.
 	aside = 2 * time.Minute
+	// again is how far apart the service centre may have taken a part and what
+	// its sender sent again because nothing told it that it had been taken.
+	again = 5 * time.Minute
 	// openMost is how many messages with one reference may wait for parts.
 	openMost = 4
 )
 
-// begun is a message of which parts are missing.
+// begun is a message that has parts, of which some may be missing.
 type begun struct {
 	id  ID
 	rec record
@@ -41,7 +44,7 @@ func (b *Book) Keep(tx storage.Tx, d Draft) (bool, error) {
 		return false, err
 	}
 	open, err := b.waiting(tx, d)
-	if err != nil {
+	if err != nil || slices.ContainsFunc(open, func(m begun) bool { return m.has(d.part) }) {
 		return false, err
 	}
 	m, at := begun{}, joins(open, d.part)
@@ -70,8 +73,8 @@ func (b *Book) Keep(tx storage.Tx, d Draft) (bool, error) {
 	return true, b.messages.Put(tx, m.id[:], m.rec)
 }
 
-// waiting are the messages that the part may be another one of, the oldest
-// first. One that doesn't open any more is none: the part must be kept all the
+// waiting are the messages that the part may be another one of, or the same one
+// as before, in the order of their thread. One that doesn't open any more is none: the part must be kept all the
 // same.
 func (b *Book) waiting(tx storage.Tx, d Draft) ([]begun, error) {
 	if d.part.Of == 0 {
@@ -107,10 +110,7 @@ func (b *Book) waiting(tx storage.Tx, d Draft) ([]begun, error) {
 func joins(open []begun, p Part) int {
 	at, least := -1, apart
 	for i, m := range open {
-		off := time.Duration(0)
-		if m.rec.Sent != 0 && !p.Sent.IsZero() {
-			off = m.rec.Sent.Time().Sub(p.Sent).Abs()
-		}
+		off := m.off(p)
 		if off <= aside {
 			off = 0
 		}
@@ -119,6 +119,37 @@ func joins(open []begun, p Part) int {
 		}
 	}
 	return at
+}
+
+// off is how far apart the service centre took the message and the part, 0 where
+// it doesn't say.
+func (m *begun) off(p Part) time.Duration {
+	if m.rec.Sent == 0 || p.Sent.IsZero() {
+		return 0
+	}
+	return m.rec.Sent.Time().Sub(p.Sent).Abs()
+}
+
+// has says whether the part has come before: then its sender sent it again, with
+// another time stamp.
+func (m *begun) has(p Part) bool {
+	at := slices.Index(m.rec.Numbers, p.Number)
+	return at >= 0 && at < len(m.sec.TPDUs) && m.off(p) <= again &&
+		bytes.Equal(unstamped(m.sec.TPDUs[at]), unstamped(p.TPDU))
+}
+
+// unstamped is a TPDU without TP-SCTS, and without what lasting leaves out.
+func unstamped(tpdu []byte) []byte {
+	const stamp = 7
+	if len(tpdu) < 2 {
+		return tpdu
+	}
+	// First octet, TP-OA of as many semi-octets as it says, TP-PID, TP-DCS.
+	at := 3 + (int(tpdu[1])+1)/2 + 2
+	if len(tpdu) < at+stamp {
+		return tpdu
+	}
+	return slices.Concat([]byte{tpdu[0] & own}, tpdu[1:at], tpdu[at+stamp:])
 }
 
 // first is the message that begins with the part.
@@ -141,24 +172,26 @@ func (m *begun) add(p Part) {
 }
 
 // wait notes which messages wait for parts, now that m stands at the given
-// place among the open ones. The oldest waits no longer where there are too
-// many.
+// place among the open ones. Where there are too many, those that are whole, and
+// then the oldest, wait no longer.
 func (b *Book) wait(tx storage.Tx, d Draft, open []begun, at int, m *begun) error {
 	if d.part.Of == 0 {
 		return nil
 	}
-	var keys []byte
-	for _, other := range open[:at] {
-		keys = append(keys, other.id[:]...)
+	m.rec.Thread = d.thread.Bytes()
+	var whole, keys []byte
+	for i := range max(len(open), at+1) {
+		one := m
+		if i != at {
+			one = &open[i]
+		}
+		if len(one.rec.Numbers) == one.rec.Of {
+			whole = append(whole, one.id[:]...)
+		} else {
+			keys = append(keys, one.id[:]...)
+		}
 	}
-	m.rec.Thread = nil
-	if len(m.rec.Numbers) < m.rec.Of {
-		m.rec.Thread = d.thread.Bytes()
-		keys = append(keys, m.id[:]...)
-	}
-	for _, other := range open[min(at+1, len(open)):] {
-		keys = append(keys, other.id[:]...)
-	}
+	keys = append(whole, keys...)
 	return b.put(tx, d.thread[:], keys[max(0, len(keys)-openMost*len(m.id)):])
 }
 

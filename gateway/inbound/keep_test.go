@@ -170,3 +170,71 @@ func TestKeyBudget(t *testing.T) {
 		return err
 	})
 }
+
+// deliverAt is a part of two as an SMS-DELIVER that the service centre stamped
+// then.
+func deliverAt(sent time.Duration, n int, text string) Part {
+	p := part(7, n, 2, "")
+	p.Sent = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC).Add(sent)
+	p.TPDU = slices.Concat(
+		[]byte{0x40, 11, 0x91, 0x33, 0x16, 0x32, 0x54, 0x76, 0xf8, 0, 0},
+		[]byte{0x62, 0x30, 0x10, byte(p.Sent.Hour()), byte(p.Sent.Minute()), byte(p.Sent.Second()), 0},
+		[]byte{byte(len(text))}, []byte(text))
+	return p
+}
+
+// A handset sends a part again that it doesn't know to be taken: the service
+// centre stamps it anew, and it is no message of its own.
+func TestSentAgainByTheSender(t *testing.T) {
+	const s = time.Second
+	one, again, two, twice := deliverAt(0, 1, "one"), deliverAt(7*s, 1, "one"), deliverAt(s, 2, "two"), deliverAt(8*s, 2, "two")
+	for _, c := range []struct {
+		name string
+		come []Part
+		want int
+	}{
+		{"before the next part", []Part{one, again, two}, 1},
+		{"behind the last part", []Part{one, two, again}, 1},
+		{"the last part", []Part{one, two, twice}, 1},
+		{"all parts", []Part{one, two, again, twice}, 1},
+		{"all parts, mixed", []Part{two, one, twice, again, one, two}, 1},
+		{"another part under its number", []Part{one, two, deliverAt(7*s, 1, "other")}, 2},
+		{"another message of the same text", []Part{one, two, deliverAt(time.Hour, 1, "one"), deliverAt(time.Hour, 2, "two")}, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := newDesk(t)
+			for _, p := range c.come {
+				d.pass(time.Second)
+				d.keep(p)
+			}
+			list := d.list(Range{})
+			if len(list) != c.want || len(list[len(list)-1].Missing) > 0 {
+				t.Errorf("%d messages, want %d", len(list), c.want)
+			}
+			// A next message with that reference loses nothing to it.
+			for n, text := range []string{"next", "behind"} {
+				d.pass(time.Second)
+				d.keep(deliverAt(5*time.Hour, n+1, text))
+			}
+			if m := d.list(Range{})[0]; len(m.Missing) > 0 || !strings.Contains(m.Text, "behind") {
+				t.Errorf("the next message lacks %v", m.Missing)
+			}
+		})
+	}
+}
+
+// Messages that are whole push none out that waits for its parts.
+func TestWholeMessagesKeepNoneFromWaiting(t *testing.T) {
+	d := newDesk(t)
+	d.keep(deliverAt(0, 1, "waits"))
+	for i := range 2 * openMost {
+		sent := 3*time.Hour + time.Duration(i)*10*time.Minute
+		d.keep(deliverAt(sent, 1, fmt.Sprint("a", i)))
+		d.keep(deliverAt(sent, 2, fmt.Sprint("b", i)))
+	}
+	d.pass(time.Second)
+	d.keep(deliverAt(time.Second, 2, "came"))
+	if m := d.list(Range{})[0]; len(m.Missing) > 0 || !strings.Contains(m.Text, "waits") {
+		t.Errorf("missing: %v", m.Missing)
+	}
+}
