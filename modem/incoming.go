@@ -24,8 +24,8 @@ type incoming struct {
 	mail      chan letter
 	// seen is the modem and SIM that were known here last.
 	seen atomic.Pointer[identity]
-	// listHangs: the modem left the list of its messages unanswered.
-	listHangs atomic.Bool
+	// listed is how the lists of that modem went.
+	listed atomic.Pointer[listing]
 
 	again []letter // refused by their handler; owned by run
 }

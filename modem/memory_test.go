@@ -1,12 +1,15 @@
 package modem
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/warthog618/modem/at"
 )
 
 func TestStoredIndex(t *testing.T) {
@@ -299,4 +302,40 @@ func FuzzStored(f *testing.F) {
 			t.Error("too long")
 		}
 	})
+}
+
+// TestHungOverLists: only silence at a port that is there says at once that a
+// modem hangs over lists, for some hours, and says it of that modem alone.
+func TestHungOverLists(t *testing.T) {
+	now := time.Now()
+	for _, c := range []struct {
+		name  string
+		err   error
+		spoke bool
+		after int // lists; 0: never
+	}{
+		{"silent", errSilent, false, 1},
+		{"mute", errMute, false, 1},
+		{"no end", errMute, true, maxListLosses},
+		{"gone", errGone, false, maxListLosses},
+		{"started anew", errSuspect, false, maxListLosses},
+		{"refused", at.ErrError, false, 0},
+		{"answered", nil, true, 0},
+		{"ended by us", context.Canceled, false, 0},
+	} {
+		l, after := listing{imei: "1"}, 0
+		for i := 1; i < 10 && after == 0; i++ {
+			if l.hung(c.err, c.spoke, now) {
+				after = i
+			}
+		}
+		if after != c.after || (after > 0) != now.Before(l.until) || now.Add(24*time.Hour).Before(l.until) {
+			t.Errorf("%s: after %d lists, until %v", c.name, after, l.until)
+		}
+	}
+	in := newIncoming(nil, nil)
+	in.listed.Store(&listing{imei: "1", until: now})
+	if in.listingOf("1").until != now || !in.listingOf("2").until.IsZero() {
+		t.Error("one modem's lists are taken for another's")
+	}
 }

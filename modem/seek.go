@@ -2,7 +2,6 @@ package modem
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -61,31 +60,6 @@ func (s *session) confirmMissing(ctx context.Context, l *look) error {
 		l.left = min(l.left, now[0].used-s.chores.known(l.memory))
 	}
 	l.missing, l.confirmed = l.left > 0, l.left > 0
-	return nil
-}
-
-// list reads all that is in the selected memory by AT+CMGL=4, once and never
-// again where the modem leaves it unanswered.
-func (s *session) list(ctx context.Context, memory string) error {
-	in := s.incoming
-	if in.listHangs.Swap(true) { // until there is an answer
-		return nil
-	}
-	info, err := s.ask(ctx, "+CMGL=4", limitSIM)
-	if errors.Is(err, errSilent) || err != nil && !answered(err) {
-		s.log.Warn("the modem does not answer AT+CMGL=4, and is not asked again")
-		return unless(err, errSilent)
-	}
-	in.listHangs.Store(false)
-	for _, m := range parseList(info) {
-		switch {
-		case m.textual:
-			s.inTextMode()
-			return nil
-		case m.body != "" && !phantom(m.storedMessage):
-			s.accept(place{memory, m.index}, m.storedMessage)
-		}
-	}
 	return nil
 }
 

@@ -116,6 +116,7 @@ func TestLookGoesOn(t *testing.T) {
 func TestListThatHangs(t *testing.T) {
 	p := sim.Generic()
 	p.CMGLHangs = 500 * time.Second
+	p.Memories = []sim.Memory{{Name: "SM", Slots: 20}}
 	p.Answers = map[string][]string{"AT+CPMS?": {`+CPMS: "SM",2,20,"SM",2,20,"SM",2,20`, "OK"}}
 	inVirtualTime(t, []sim.ModemConfig{{Profile: p}}, func(t *testing.T, b *bench, _ *memory) {
 		time.Sleep(2 * time.Hour) // virtual
