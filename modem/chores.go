@@ -210,7 +210,7 @@ func (s *session) nextChore(ctx context.Context, now time.Time) (did bool, err e
 		c.tidyAt = now.Add(tidyEvery)
 		c.doubted = now.Sub(c.began) >= tidyEvery/2
 		if c.store.beginLook(c.wide || now.Sub(c.store.wideAt) >= wideEvery, now) {
-			c.wide = false
+			c.store.look.urged, c.wide = c.wide, false
 		}
 		silent := c.fellSilent(now, s.usedAt())
 		c.mu.Unlock()

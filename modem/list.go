@@ -129,3 +129,11 @@ func (s *session) takeList(memory string, info []string) {
 		}
 	}
 }
+
+// listDue tells whether a memory in which there is more than was found is to be
+// listed.
+func (c *chores) listDue(memory string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !now.Before(c.store.listAfter[memory])
+}

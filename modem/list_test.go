@@ -187,3 +187,29 @@ func TestSlowList(t *testing.T) {
 		})
 	}
 }
+
+// TestNotFoundForLong: what can't be found is looked for now and then, and what
+// comes meanwhile is found.
+func TestNotFoundForLong(t *testing.T) {
+	p := sim.Generic()
+	p.Memories = []sim.Memory{{Name: "SM", Slots: 20}}
+	p.CNMI = [5]string{"0-2", "0", "0", "0", "0,1"} // all is stored, and nothing told
+	p.Faults = []sim.Fault{on(`^AT\+CMGR=[1-3]$`, sim.Fault{Do: sim.ReplyError}), on(`^AT\+CMGL`, sim.Fault{Do: sim.ReplyError})}
+	tapping(t, &tap{}, p, func(t *testing.T, b *bench, o *tap) {
+		m := b.net.Modems()[0]
+		for i := range 3 {
+			m.Receive("+33698765432", fmt.Sprint("lost ", i))
+		}
+		b.within(10*time.Minute, "word of it", func() bool { return b.told(modem.EventUnreadable) == 1 })
+		read := o.count("AT+CMGR=")
+		time.Sleep(2 * time.Hour) // virtual
+		if n := o.count("AT+CMGR=") - read; n > 2*6*2*20 {
+			t.Errorf("%d places read", n)
+		}
+		m.Receive("+33698765432", "hello")
+		b.has(2*time.Minute, 1, o)
+		if n := b.told(modem.EventUnreadable); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+	})
+}

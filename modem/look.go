@@ -11,6 +11,7 @@ import (
 // modems, and for minutes.
 type look struct {
 	wide  bool
+	urged bool // something gave reason to it, beside its time
 	asked bool // what the memories in use hold
 	known map[string]usage
 	queue []string // memories still to be looked through
@@ -157,6 +158,9 @@ func (s *session) nextMemory(ctx context.Context, l *look) error {
 		s.noteUnfound(name, 0)
 		return nil
 	}
+	if known && c.nothingNew(l, name, u.used) {
+		return nil
+	}
 	l.within, l.memory = true, name
 	l.last, l.left, l.counted = min(u.total, maxTotal), u.used, known
 	if !known {
@@ -171,6 +175,19 @@ func (s *session) nextMemory(ctx context.Context, l *look) error {
 	return nil
 }
 
+// nothingNew tells whether all that was not to be found in a memory, and no more,
+// is what is in it: it is looked for again when it may be listed.
+func (c *chores) nothingNew(l *look, memory string, used int) bool {
+	if l.urged || c.listDue(memory, time.Now()) {
+		return false
+	}
+	known := c.known(memory)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.store.unfound[memory]
+	return n > 0 && used == known+n
+}
+
 // lookAt reads the next place of the memory that is looked through. Indexes
 // begin at 0 or at 1.
 func (s *session) lookAt(ctx context.Context, l *look) error {
@@ -180,10 +197,7 @@ func (s *session) lookAt(ctx context.Context, l *look) error {
 	}
 	c := s.chores
 	c.mu.Lock()
-	for l.index <= l.last && c.store.entries[place{l.memory, l.index}] != nil {
-		l.index++
-		l.left--
-	}
+	c.store.passKnown(l)
 	crowded := len(c.store.entries) >= maxPlaces
 	c.mu.Unlock()
 	switch {
@@ -209,6 +223,17 @@ func (s *session) lookAt(ctx context.Context, l *look) error {
 	defer c.mu.Unlock()
 	c.store.took(l, found, time.Now())
 	return nil
+}
+
+// passKnown has a look pass over the places of which it is certain what is there.
+func (t *store) passKnown(l *look) {
+	for l.index <= l.last {
+		if e := t.entries[place{l.memory, l.index}]; e == nil {
+			return
+		}
+		l.index++
+		l.left--
+	}
 }
 
 // took takes in what a look has found in a place, and gives up where the modem

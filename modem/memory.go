@@ -234,7 +234,9 @@ func (s *session) purge(ctx context.Context) error {
 	t := &c.store
 	t.full, t.mutedUntil = true, time.Time{}
 	t.endLook()
-	t.beginLook(true, begin)
+	if t.beginLook(true, begin) {
+		t.look.urged = true
+	}
 	before := t.freed
 	c.mu.Unlock()
 	defer c.schedule(true)

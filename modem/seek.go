@@ -17,10 +17,7 @@ func (s *session) seek(ctx context.Context, l *look) error {
 	}
 	l.missing, l.confirmed = false, false
 	c := s.chores
-	c.mu.Lock()
-	due := !time.Now().Before(c.store.listAfter[l.memory])
-	c.mu.Unlock()
-	before := c.known(l.memory)
+	due, before := c.listDue(l.memory, time.Now()), c.known(l.memory)
 	if due {
 		if ready, err := s.selectMemory(ctx, l.memory); err != nil || !ready {
 			return err
@@ -32,13 +29,13 @@ func (s *session) seek(ctx context.Context, l *look) error {
 	if c.known(l.memory) > before {
 		return nil // and the next look tells whether that was all
 	}
+	s.noteUnfound(l.memory, l.left)
 	if due {
 		c.mu.Lock()
 		c.store.listAfter[l.memory] = time.Now().Add(wideEvery)
 		c.mu.Unlock()
+		c.dropForeign(l.memory) // once: else each look would miss them
 	}
-	s.noteUnfound(l.memory, l.left)
-	c.dropForeign(l.memory)
 	return nil
 }
 
