@@ -44,6 +44,7 @@ func newChores() *chores {
 	c := &chores{due: make(chan struct{}, 1)}
 	c.store.entries = make(map[place]*entry)
 	c.store.stops, c.store.unfound, c.store.listAfter = make(map[string]stop), make(map[string]int), make(map[string]time.Time)
+	c.store.moves, c.store.byIndex = make(map[string]bool), make(map[string]bool)
 	return c
 }
 

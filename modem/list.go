@@ -3,6 +3,7 @@ package modem
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"smsotpd/modem/wire"
@@ -16,6 +17,8 @@ const (
 	// maxListLosses is after how many lists in a row that the port or the modem's
 	// settings were lost over the list is to blame.
 	maxListLosses = 3
+	// listPause is the pause between lists for announcements.
+	listPause = 5 * time.Second
 )
 
 // listing is how the lists of a modem went. It outlives the sessions of its
@@ -60,12 +63,14 @@ func (l *listing) hung(err error, spoke bool, now time.Time) bool {
 func (s *session) list(ctx context.Context, memory string) error {
 	how := s.incoming.listingOf(s.identity().imei)
 	if time.Now().Before(how.until) {
+		s.chores.listHangs(memory)
 		return nil
 	}
 	info, err := s.askList(ctx)
 	s.takeList(memory, info) // as much as there is
 	if ctx.Err() == nil && how.hung(err, len(info) > 0, time.Now()) {
 		s.log.Warn("the modem does not survive AT+CMGL=4, and is not asked again for hours")
+		s.chores.listHangs(memory)
 	}
 	s.incoming.listed.Store(&how)
 	if err != nil && answered(err) {
@@ -128,6 +133,90 @@ func (s *session) takeList(memory string, info []string) {
 			s.accept(place{memory, m.index}, m.storedMessage)
 		}
 	}
+}
+
+// readAgain reads a place of the selected memory of which something is known.
+func (s *session) readAgain(ctx context.Context, p place) error {
+	c := s.chores
+	c.mu.Lock()
+	e, lists := c.store.entries[p], c.store.listOnly(p.memory)
+	c.mu.Unlock()
+	if !lists || e == nil {
+		_, err := s.read(ctx, p)
+		return err
+	}
+	c.doubt([]*entry{e})
+	err := s.list(ctx, p.memory)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.store.entries[p]; err == nil && now == e && !e.sure {
+		delete(c.store.entries, p)
+	}
+	return err
+}
+
+// listAnnounced looks for what was announced by a list, on a modem that shows
+// the memory in no other way.
+func (s *session) listAnnounced(ctx context.Context, a announcement, memory string) error {
+	if ready, err := s.selectMemory(ctx, memory); err != nil || !ready {
+		if err == nil && s.memories.selected != memory {
+			s.chores.tried(a, memory)
+		}
+		return err
+	}
+	c := s.chores
+	before := c.known(memory)
+	c.mu.Lock()
+	c.store.listedAt = time.Now()
+	c.mu.Unlock()
+	err := s.list(ctx, memory)
+	shown := c.shown(a, memory)
+	switch {
+	case shown || c.known(memory) > before:
+		c.found(a)
+	case err == nil:
+		c.tried(a, memory)
+	}
+	return err
+}
+
+// shown ends the announcements of what a list of the memory has shown, and tells
+// whether a was one.
+func (c *chores) shown(a announcement, memory string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := &c.store
+	t.announced = slices.DeleteFunc(t.announced, func(a announcement) bool {
+		return (a.memory == memory || a.memory == "") && t.entries[place{memory, a.index}] != nil
+	})
+	return t.entries[place{memory, a.index}] != nil
+}
+
+// readsByIndex notes whether AT+CMGR gives what is in a memory. What it gave
+// once counts: a list finds what has just come, too.
+func (c *chores) readsByIndex(memory string, reads bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.store.byIndex[memory] = c.store.byIndex[memory] || reads
+}
+
+// listHangs has the memory read by index again.
+func (c *chores) listHangs(memory string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.store.byIndex, memory)
+}
+
+// listOnly tells whether only a list shows what is in the memory.
+func (t *store) listOnly(memory string) bool {
+	byIndex, known := t.byIndex[memory]
+	return known && !byIndex
+}
+
+func (c *chores) listOnly(memory string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.store.listOnly(memory)
 }
 
 // listDue tells whether a memory in which there is more than was found is to be

@@ -188,6 +188,31 @@ func TestSlowList(t *testing.T) {
 	}
 }
 
+// TestListOnAnnouncement: where only a list shows what there is, what is
+// announced is listed at once, and many are listed together.
+func TestListOnAnnouncement(t *testing.T) {
+	tapping(t, &tap{}, byListOnly(), func(t *testing.T, b *bench, o *tap) {
+		m := b.net.Modems()[0]
+		m.Receive("+33698765432", "the first")
+		b.has(3*time.Minute, 1, o)
+		time.Sleep(time.Minute) // virtual
+		read, listed := o.count("AT+CMGR="), o.count("AT+CMGL")
+		m.Receive("+33698765432", "the second")
+		b.has(3*time.Second, 2, o)
+		for i := range 20 {
+			m.Receive("+33698765432", fmt.Sprint("message ", i))
+			time.Sleep(100 * time.Millisecond)
+		}
+		b.has(time.Minute, 22, o)
+		if n := o.count("AT+CMGR=") - read; n > 2 { // the places of deleted ones may be looked at
+			t.Errorf("%d places read", n)
+		}
+		if n := o.count("AT+CMGL") - listed; n > 4 {
+			t.Errorf("%d lists", n)
+		}
+	})
+}
+
 // TestNotFoundForLong: what can't be found is looked for now and then, and what
 // comes meanwhile is found.
 func TestNotFoundForLong(t *testing.T) {
@@ -212,4 +237,41 @@ func TestNotFoundForLong(t *testing.T) {
 			t.Errorf("told %d times", n)
 		}
 	})
+}
+
+// TestPlacesThatMoveAreClearedSoon: a memory that closes its gaps is cleared up
+// as soon as any, and no message in it is given up for unreadable.
+func TestPlacesThatMoveAreClearedSoon(t *testing.T) {
+	for _, c := range []struct{ moves, told bool }{{false, true}, {true, true}, {false, false}, {true, false}} {
+		t.Run(fmt.Sprintf("moves %v, told %v", c.moves, c.told), func(t *testing.T) {
+			p := sim.Generic()
+			p.Memories = []sim.Memory{{Name: "SM", Slots: 50}}
+			p.ClosesGaps = c.moves
+			if !c.told {
+				p.CNMI = [5]string{"0-2", "0", "0", "0", "0,1"}
+			}
+			p.Faults = []sim.Fault{on(`^AT\+CMGL`, sim.Fault{Do: sim.ReplyError})}
+			tapping(t, &tap{}, p, func(t *testing.T, b *bench, o *tap) {
+				const messages = 48
+				for i := range messages {
+					b.net.Modems()[0].Receive("+33698765432", fmt.Sprint("message ", i))
+					if i == messages/2 {
+						time.Sleep(300 * time.Millisecond)
+					}
+				}
+				b.within(2*time.Minute, "deletions", func() bool { return o.count("AT+CMGD=") >= messages })
+				time.Sleep(10 * time.Minute) // virtual
+				b.unviolated()
+				if n := b.told(modem.EventUnreadable); n > 0 {
+					t.Errorf("%d times given up", n)
+				}
+				if _, n := b.counts(); len(b.texts()) != messages || n > messages+3 {
+					t.Errorf("%d messages, %d times handed on", len(b.texts()), n)
+				}
+				if n := o.count("AT+CMGR="); n > messages+10 {
+					t.Errorf("%d places read", n)
+				}
+			})
+		})
+	}
 }

@@ -10,11 +10,12 @@ import (
 // look is one look through the memories, by index: AT+CMGL hangs on some
 // modems, and for minutes.
 type look struct {
-	wide  bool
-	urged bool // something gave reason to it, beside its time
-	asked bool // what the memories in use hold
-	known map[string]usage
-	queue []string // memories still to be looked through
+	wide    bool
+	urged   bool // something gave reason to it, beside its time
+	hurried bool // a message waits for room
+	asked   bool // what the memories in use hold
+	known   map[string]usage
+	queue   []string // memories still to be looked through
 	// of the memory that is looked through; within says whether one is
 	within            bool
 	memory            string
@@ -167,8 +168,13 @@ func (s *session) nextMemory(ctx context.Context, l *look) error {
 		l.last, l.left = unknownTotal, unknownTotal+1
 	}
 	l.faults, l.silent = 0, 0
+	due := c.listDue(name, time.Now())
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if known && due && c.store.listOnly(name) { // places would tell nothing
+		l.within, l.missing, l.left = false, true, u.used
+		return nil
+	}
 	stop := c.store.stops[name]
 	l.index, l.whole = min(stop.index, l.last), stop.index == 0 || stop.whole
 	delete(c.store.stops, name)
@@ -228,7 +234,7 @@ func (s *session) lookAt(ctx context.Context, l *look) error {
 // passKnown has a look pass over the places of which it is certain what is there.
 func (t *store) passKnown(l *look) {
 	for l.index <= l.last {
-		if e := t.entries[place{l.memory, l.index}]; e == nil {
+		if e := t.entries[place{l.memory, l.index}]; e == nil || !e.there() {
 			return
 		}
 		l.index++

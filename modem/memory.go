@@ -20,15 +20,6 @@ type memories struct {
 	rest      string    // the one to be selected between looks
 	receiving string    // where what comes is stored
 	empty     emptiness // by what an empty place is told
-	// moves tells of memories whether what is behind a deleted message moves up.
-	moves map[string]bool
-}
-
-func (m *memories) setMoves(memory string, moves bool) {
-	if m.moves == nil {
-		m.moves = make(map[string]bool)
-	}
-	m.moves[memory] = moves
 }
 
 // storage learns which memories there are and selects the one in which what
@@ -109,8 +100,7 @@ func (s *session) tidy(ctx context.Context, now time.Time) (bool, error) {
 			return true, err
 		}
 		if !sure {
-			_, err := s.read(ctx, p)
-			return true, err
+			return true, s.readAgain(ctx, p)
 		}
 		return true, s.remove(ctx, p)
 	}
@@ -123,10 +113,9 @@ func (s *session) tidy(ctx context.Context, now time.Time) (bool, error) {
 		if ready, err := s.selectMemory(ctx, p.memory); !ready || err != nil {
 			return true, err
 		}
-		_, err := s.read(ctx, p)
-		return true, err
+		return true, s.readAgain(ctx, p)
 	}
-	if len(t.announced) > 0 {
+	if len(t.announced) > 0 && now.Sub(t.listedAt) >= listPause {
 		a := t.announced[0]
 		c.mu.Unlock()
 		return true, s.readAnnounced(ctx, a)
@@ -235,7 +224,7 @@ func (s *session) purge(ctx context.Context) error {
 	t.full, t.mutedUntil = true, time.Time{}
 	t.endLook()
 	if t.beginLook(true, begin) {
-		t.look.urged = true
+		t.look.urged, t.look.hurried = true, true
 	}
 	before := t.freed
 	c.mu.Unlock()

@@ -195,6 +195,7 @@ func TestNotOurs(t *testing.T) {
 	if _, ok := c.store.pick(time.Now(), "SM", kept); ok {
 		t.Error("one is to be deleted")
 	}
+	c.store.full = true
 	c.store.makeRoom(time.Now())
 	if p, ok := c.store.pick(time.Now(), "SM", kept); !ok || p != sent || c.store.entries[p].tries != 0 {
 		t.Errorf("%v is to be deleted", p)
@@ -337,5 +338,40 @@ func TestHungOverLists(t *testing.T) {
 	in.listed.Store(&listing{imei: "1", until: now})
 	if in.listingOf("1").until != now || !in.listingOf("2").until.IsZero() {
 		t.Error("one modem's lists are taken for another's")
+	}
+}
+
+// TestLastOfAMemoryGoesFirst: what is deleted moves nothing that is to be
+// deleted yet, and nothing that has not been read.
+func TestLastOfAMemoryGoesFirst(t *testing.T) {
+	s := &newChores().store
+	for i := range 9 {
+		s.enter(place{"SM", i}, uint64(i)).standing = kept
+		s.enter(place{"ME", i}, uint64(10+i)).standing = kept
+	}
+	if p, _ := s.pick(time.Now(), "SM", kept); p != (place{"SM", 8}) {
+		t.Errorf("%v goes first", p)
+	}
+	s.look = &look{within: true, memory: "SM", index: 9}
+	if p, _ := s.pick(time.Now(), "SM", kept); p != (place{"ME", 8}) {
+		t.Errorf("%v goes while SM is looked through", p)
+	}
+	s.full = true
+	if p, ok := s.pick(time.Now(), "SM", kept); !ok || p != (place{"SM", 8}) {
+		t.Errorf("%v goes where there is no room", p)
+	}
+	s.removed(place{"SM", 8}, 8)
+	if s.look.index != 8 {
+		t.Errorf("the look goes on at %d", s.look.index)
+	}
+	s.full, s.look = false, nil
+	s.moves["SM"] = true
+	s.announced = []announcement{{place: place{"SM", 12}}}
+	if !s.held(place{"SM", 7}) {
+		t.Error("what was announced may move before it is read")
+	}
+	s.moves["SM"] = false
+	if s.held(place{"SM", 7}) {
+		t.Error("it is held although nothing moves")
 	}
 }

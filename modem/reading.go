@@ -56,6 +56,7 @@ func (s *session) fetch(ctx context.Context, p place) (storedMessage, contents, 
 		return m, nothing, nil
 	}
 	s.memories.empty.over()
+	s.chores.readsByIndex(p.memory, true)
 	if m.textual { // PDU mode is lost, and what was to be read is still there
 		s.inTextMode()
 		return m, fault, nil
@@ -150,11 +151,7 @@ func (s *session) accept(p place, m storedMessage) contents {
 	case e == nil:
 		c.mu.Unlock()
 		return fault
-	case e.standing == waiting:
-		c.mu.Unlock()
-		return found
-	case e.standing == kept:
-		e.sure = true
+	case e.standing == waiting || e.standing == kept:
 		c.mu.Unlock()
 		return found
 	case m.others(raw, found):
@@ -202,7 +199,7 @@ func (s *session) remove(ctx context.Context, p place) error {
 	}
 	c.mu.Lock()
 	if err != nil {
-		e.sure = false // perhaps it is gone, and something else there
+		e.sure, e.clings = false, true // perhaps it is gone, and something else there
 		c.mu.Unlock()
 		return nil
 	}
@@ -220,26 +217,30 @@ func (s *session) remove(ctx context.Context, p place) error {
 // place now. Where nothing is, the modem leaves places as they are, and is not
 // looked at again.
 func (s *session) closeUp(ctx context.Context, p place, behind []*entry) error {
-	moves, known := s.memories.moves[p.memory]
-	if known && !moves {
+	c := s.chores
+	c.mu.Lock()
+	moves, known := c.store.moves[p.memory]
+	blind := c.store.listOnly(p.memory) // AT+CMGR tells nothing
+	c.mu.Unlock()
+	switch {
+	case known && !moves:
 		return nil
-	}
-	if known {
-		s.chores.doubt(behind)
+	case moves || blind:
+		c.doubt(behind)
 		return nil
 	}
 	m, found, err := s.fetch(ctx, p)
 	if err == nil && found == nothing {
-		s.memories.setMoves(p.memory, false)
+		c.setMoves(p.memory, false)
 		return nil
 	}
-	s.chores.doubt(behind)
+	c.doubt(behind)
 	if err != nil || found != aMessage {
 		return err
 	}
 	print := fingerprint(m.body)
 	if slices.ContainsFunc(behind, func(e *entry) bool { return e.print == print }) {
-		s.memories.setMoves(p.memory, true)
+		c.setMoves(p.memory, true)
 	} // else it has just come, or was behind and not read
 	s.accept(p, m)
 	return nil
@@ -252,6 +253,9 @@ func (s *session) readAnnounced(ctx context.Context, a announcement) error {
 	if !more {
 		s.chores.missed(a)
 		return nil
+	}
+	if s.chores.listOnly(memory) {
+		return s.listAnnounced(ctx, a, memory)
 	}
 	p := place{memory, a.index}
 	if ready, err := s.selectMemory(ctx, memory); err != nil || !ready {

@@ -17,6 +17,9 @@ func (s *session) seek(ctx context.Context, l *look) error {
 	}
 	l.missing, l.confirmed = false, false
 	c := s.chores
+	if l.hurried && !c.listOnly(l.memory) {
+		return nil // a list may take minutes, in vain
+	}
 	due, before := c.listDue(l.memory, time.Now()), c.known(l.memory)
 	if due {
 		if ready, err := s.selectMemory(ctx, l.memory); err != nil || !ready {
@@ -27,6 +30,7 @@ func (s *session) seek(ctx context.Context, l *look) error {
 		}
 	}
 	if c.known(l.memory) > before {
+		c.readsByIndex(l.memory, false)
 		return nil // and the next look tells whether that was all
 	}
 	s.noteUnfound(l.memory, l.left)

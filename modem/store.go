@@ -29,10 +29,11 @@ type entry struct {
 	standing standing
 	print    uint64 // of what was read
 	sent     bool   // a copy of what was sent: deleted when there is no room
-	// sure: nothing can have taken its place since it was read.
-	sure  bool
-	tries int
-	due   time.Time
+	// sure: nothing can have taken its place since it was read. clings: it could
+	// not be deleted, and is likely to be there still.
+	sure, clings bool
+	tries        int
+	due          time.Time
 	// same counts the readings of what can't be right, since the time of the
 	// first one.
 	same  int
@@ -65,6 +66,9 @@ func (e *entry) believe(now time.Time, full bool) bool {
 	return false
 }
 
+// there tells whether the message is taken to be in its place.
+func (e *entry) there() bool { return e.sure || e.clings }
+
 // announcement is a stored message that the modem told of.
 type announcement struct {
 	place
@@ -94,6 +98,10 @@ type store struct {
 	unfound    map[string]int
 	listAfter  map[string]time.Time
 	mutedUntil time.Time // the modem leaves AT+CMGR unanswered
+	// moves tells of memories whether what is behind a deleted message moves up,
+	// byIndex whether AT+CMGR gives what is in them, or only a list did.
+	moves, byIndex map[string]bool
+	listedAt       time.Time // when something announced was last listed
 }
 
 const (
@@ -112,6 +120,7 @@ const (
 func (t *store) reset() {
 	t.full, t.told = false, false
 	t.announced, t.mutedUntil = nil, time.Time{}
+	clear(t.moves)
 	t.endLook()
 	for _, e := range t.entries {
 		e.sure = false
@@ -140,8 +149,8 @@ func (t *store) next(now time.Time) (first time.Time, ok bool) {
 		}
 	}
 	blocked := t.blocked(now)
-	for _, e := range t.entries {
-		if e.standing == kept || !blocked && (e.standing == refused || e.standing == reading) {
+	for p, e := range t.entries {
+		if e.standing == kept && !t.held(p) || !blocked && (e.standing == refused || e.standing == reading) {
 			sooner(e.due)
 		}
 	}
@@ -153,27 +162,11 @@ func (t *store) next(now time.Time) (first time.Time, ok bool) {
 			}
 		}
 	case len(t.announced) > 0:
-		sooner(now)
+		sooner(t.listedAt.Add(listPause))
 	case t.look != nil:
 		sooner(t.look.resume)
 	}
 	return first, ok
-}
-
-// pick is an entry of the standing that is due, of the selected memory if
-// there is one.
-func (t *store) pick(now time.Time, selected string, standings ...standing) (place, bool) {
-	var found place
-	ok := false
-	for p, e := range t.entries {
-		if slices.Contains(standings, e.standing) && !now.Before(e.due) && (!ok || p.memory == selected) {
-			found, ok = p, true
-			if p.memory == selected {
-				break
-			}
-		}
-	}
-	return found, ok
 }
 
 // announce takes in +CMTI or +CDSI. One that doesn't say where means that
@@ -202,6 +195,7 @@ var errMailbox = errors.New("modem: the handlers are busy")
 func (t *store) enter(p place, print uint64) *entry {
 	e := t.entries[p]
 	if e != nil && e.print == print {
+		e.sure = true
 		return e
 	}
 	if e == nil && len(t.entries) >= maxPlaces {
@@ -221,31 +215,13 @@ func (t *store) enter(p place, print uint64) *entry {
 func (t *store) removed(p place, print uint64) {
 	delete(t.entries, p)
 	t.freed++
+	if moves, known := t.moves[p.memory]; moves || !known {
+		t.goBack(p)
+	}
 	for _, e := range t.entries {
 		if e.print == print {
 			e.sure = false
 		}
-	}
-}
-
-// behind are the entries of the memory with higher indexes of which it is certain
-// what is there.
-func (t *store) behind(p place) []*entry {
-	var found []*entry
-	for q, e := range t.entries {
-		if q.memory == p.memory && q.index > p.index && e.sure {
-			found = append(found, e)
-		}
-	}
-	return found
-}
-
-// doubt has what is in the places of the entries compared before it is deleted.
-func (c *chores) doubt(entries []*entry) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, e := range entries {
-		e.sure = false
 	}
 }
 
@@ -343,13 +319,14 @@ func (c *chores) missed(a announcement) {
 	c.hasten(time.Now().Add(lookAgain))
 }
 
-// known counts the messages in a memory of which something is known.
+// known counts the messages in a memory of which something is known. What may
+// have moved since would count twice.
 func (c *chores) known(memory string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := 0
-	for p := range c.store.entries {
-		if p.memory == memory {
+	for p, e := range c.store.entries {
+		if p.memory == memory && e.there() {
 			n++
 		}
 	}
