@@ -138,7 +138,7 @@ func TestLongList(t *testing.T) {
 		messages int
 		ends     bool
 		took     time.Duration
-	}{{20, true, 20 * 1500 * time.Millisecond}, {4, false, 8 * time.Second}} {
+	}{{18, true, 18 * 1500 * time.Millisecond}, {4, false, 8 * time.Second}} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, Options{})
 			r.play(0, turn{"AT+CMGL=4\r", ""})
