@@ -3,6 +3,7 @@ package modem_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,7 +117,7 @@ func tapping(t *testing.T, o *tap, p sim.Profile, test func(*testing.T, *bench, 
 func byListOnly(faults ...sim.Fault) sim.Profile {
 	p := sim.Generic()
 	p.Memories = []sim.Memory{{Name: "SM", Slots: 300}}
-	p.Faults = append(faults, on(`^AT\+CMGR`, sim.Fault{Do: sim.ReplyError}))
+	p.Faults = slices.Concat(faults, []sim.Fault{on(`^AT\+CMGR`, sim.Fault{Do: sim.ReplyError})})
 	return p
 }
 

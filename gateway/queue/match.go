@@ -89,7 +89,7 @@ func match(sent []sentAttempt, r heldReport) int {
 		fits[i] = s.fit(r, clock(sent, i))
 	}
 	for k := byStamp; k < unfit; k++ {
-		at := -1
+		var at int
 		switch k {
 		case byNear:
 			at = alone(sent, fits)
