@@ -11,9 +11,9 @@ import (
 // meanwhile, or has just opened the port, reads it in the air of another
 // payload. It has no final result behind it, and the payload's own reference
 // comes later. So after any sign that such a one may be on its way (adrift: a
-// payload without reference, an answer that nobody asked for, none to a
-// command) a reference counts when its final result comes along with it, or
-// when nothing follows.
+// payload without reference, an answer that nobody asked for, none at all since
+// the port was opened) a reference counts when its final result comes along with
+// it, or when nothing follows.
 
 const (
 	// together is how soon behind a reference the OK comes that belongs to it.
