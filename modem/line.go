@@ -21,6 +21,8 @@ type Line struct {
 	once    sync.Once
 	why     error // why it closed; readable once it is
 	owes    bool  // the answer to its last message may still come; as why
+	// sickness is what its last message has shown, whatever closed it; as why.
+	sickness error
 }
 
 // restOrder is a caller's wish that a modem stay down for some time.
@@ -125,10 +127,10 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		l.session.suspect.Store(true)
 	}
 	l.owes = r.Cause == "timeout"
-	sick := l.sick(r)
+	l.sickness = l.sick(r)
 	switch {
-	case sick != nil:
-		l.close(sick)
+	case l.sickness != nil:
+		l.close(l.sickness)
 	case sound && !r.ownTrouble():
 		l.worker.setState(Ready, "")
 	case r.Cause == "eof" || r.Cause == "write":

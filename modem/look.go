@@ -84,15 +84,14 @@ func (s *session) lookOn(ctx context.Context, l *look) error {
 // askUsage asks what the memories in use hold, and chooses those to be looked
 // through: reports first.
 func (s *session) askUsage(ctx context.Context, l *look) error {
-	info, err := s.ask(ctx, "+CPMS?", limitSIM)
-	if err != nil && !answered(err) {
+	inUse, _, err := s.memoriesInUse(ctx)
+	if err != nil {
 		return err
 	}
 	l.asked = true
-	told, _ := answer(info, "+CPMS")
 	m := &s.memories
 	full := ""
-	for i, u := range memoryUsage(told) {
+	for i, u := range inUse {
 		if i == 0 {
 			m.selected, m.sureAt = u.name, time.Now()
 		}

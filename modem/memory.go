@@ -33,12 +33,10 @@ func (p *preparation) storage(ctx context.Context) error {
 	}
 	offered, _ := answer(info, "+CPMS")
 	lists := memoryLists(offered)
-	info, err = p.ask(ctx, "+CPMS?", limitSIM)
-	if err != nil && !answered(err) {
+	inUse, _, err := p.memoriesInUse(ctx)
+	if err != nil {
 		return err
 	}
-	told, _ := answer(info, "+CPMS")
-	inUse := memoryUsage(told)
 	m.told = len(inUse) > 0
 	if len(lists) > 0 {
 		m.names = lists[0]
@@ -156,19 +154,27 @@ func (s *session) selectMemory(ctx context.Context, name string) (ready bool, er
 	return true, nil
 }
 
+// memoriesInUse asks what the memories in use hold, the one that is read from
+// first; none where the modem won't say. taken: it said OK.
+func (s *session) memoriesInUse(ctx context.Context) (all []memoryUse, taken bool, err error) {
+	info, err := s.ask(ctx, "+CPMS?", limitSIM)
+	if err != nil && !answered(err) {
+		return nil, false, err
+	}
+	told, _ := answer(info, "+CPMS")
+	return memoryUsage(told), err == nil, nil
+}
+
 // confirmMemory selects the memory anew that is to be read from, where the modem
 // says that it no longer is: it has started anew without a word. A modem that
 // doesn't say is believed. What is deleted next would else be another message.
 func (s *session) confirmMemory(ctx context.Context) error {
 	m := &s.memories
-	info, err := s.ask(ctx, "+CPMS?", limitSIM)
-	if err != nil && !answered(err) {
-		return err
-	}
-	told, _ := answer(info, "+CPMS")
-	now := memoryUsage(told)
+	now, taken, err := s.memoriesInUse(ctx)
 	switch {
-	case len(now) == 0 && err == nil && m.told: // this OK is another command's
+	case err != nil:
+		return err
+	case len(now) == 0 && taken && m.told: // this OK is another command's
 		return errSuspect
 	case len(now) > 0 && now[0].name != m.selected:
 		s.chores.doubtRouting()

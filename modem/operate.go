@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -58,7 +59,7 @@ func (w *worker) operate(ctx context.Context, s *session) error {
 		if err := w.withTurn(context.WithoutCancel(ctx), s, func() error { return nil }); err != nil {
 			return err
 		}
-		why = line.why
+		why = cmp.Or(line.sickness, line.why)
 		if line.owes {
 			w.owed, w.seenLate = time.Now().Add(w.pool.cfg.Timeouts.Owed), s.late.Load()
 		}

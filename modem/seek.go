@@ -46,13 +46,10 @@ func (s *session) seek(ctx context.Context, l *look) error {
 // confirmMissing asks again how much there is: something may have been deleted
 // while places were read. What has come since is not missed.
 func (s *session) confirmMissing(ctx context.Context, l *look) error {
-	info, err := s.ask(ctx, "+CPMS?", limitSIM)
-	if err != nil && !answered(err) {
-		return err
-	}
-	told, _ := answer(info, "+CPMS")
-	now := memoryUsage(told)
+	now, _, err := s.memoriesInUse(ctx)
 	switch {
+	case err != nil:
+		return err
 	case len(now) == 0:
 	case now[0].name != l.memory:
 		s.memories.sureAt = time.Time{}
