@@ -210,7 +210,8 @@ const tooManyUnanswered = 3
 
 // sick counts the messages of which the network said nothing, and returns an
 // error when they are too many in a row; whatever is done about it then, the
-// count begins anew. What was given back, refused by the modem itself or lost with the port counts neither way.
+// count begins anew. What was given back, refused by the modem itself or lost
+// with the port counts neither way.
 func (l *Line) sick(r Result) error {
 	s := l.session
 	switch {
