@@ -15,8 +15,11 @@ const (
 	tooManyRestarts = 3
 )
 
+// weakSupply is what restarts mostly come from.
+const weakSupply = "its power supply, its cable or the hub may be too weak"
+
 // errWeak: the modem starts anew whenever it is to send.
-var errWeak = fmt.Errorf("%w: it starts anew whenever it is to send: its power supply, its cable or the hub may be too weak", errStuck)
+var errWeak = fmt.Errorf("%w: it starts anew whenever it is to send: %s", errStuck, weakSupply)
 
 // restarted takes in that the modem has begun anew. It runs in the wire's
 // reading goroutine.
@@ -52,8 +55,8 @@ func (w *worker) countRestarts(s *session) {
 	before := w.restartNotice
 	w.restartNotice = ""
 	if n := len(w.restarts); n >= tooManyRestarts {
-		w.restartNotice = fmt.Sprintf("it started anew by itself %d times in 10 minutes, last at %s: its power supply, its cable or the hub may be too weak",
-			n, w.restarts[n-1].Format(time.TimeOnly))
+		w.restartNotice = fmt.Sprintf("it started anew by itself %d times in 10 minutes, last at %s: %s",
+			n, w.restarts[n-1].Format(time.TimeOnly), weakSupply)
 	}
 	if w.restartNotice != before {
 		w.notice()
