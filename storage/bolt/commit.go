@@ -36,6 +36,9 @@ func (s *Store) update(ctx context.Context, fn func(*storage.WriteSet) error) er
 	if storage.Patient(ctx) {
 		s.patients.add(r)
 		r.await(ctx, storage.Patience)
+		if err := ctx.Err(); err != nil && r.taken.CompareAndSwap(false, true) {
+			return err // given up before anything began: it must not run
+		}
 	}
 	// Whoever finds it taken leaves it to the other: a group that it joined
 	// meanwhile, or this queue.
