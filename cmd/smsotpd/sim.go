@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,8 +21,9 @@ or any other program uses them like real ones.
 
 Commands on stdin plug modems in and out, make messages arrive and more; type
 help. A --script makes faults happen and says what the network answers to USSD
-codes; its form is in modem/sim/example.toml. The last line tells how many
-messages the network took, and what clients did against the protocol.
+codes; its form is in modem/sim/example.toml. stderr tells when a fault strikes
+and when a client acts against the protocol; the last line on stdout tells how
+many messages the network took, and counts these acts.
 --log appends a JSON line for each message. It holds numbers and texts, as
 stdout does: use made-up ones.
 
@@ -45,6 +47,7 @@ published, and kinds with one odd behaviour each:
 			if config.Report, err = delay("report", report); err != nil {
 				return err
 			}
+			config.Logger = newLogger(p.stderr, slog.LevelInfo, "text")
 			ctx, stop := stopSignals(cmd.Context())
 			defer stop()
 			return sim.Run(ctx, config)
