@@ -222,6 +222,11 @@ func runRaw(t *testing.T, cases []rawCase) {
 			c.config.Ports = []string{"raw=" + path}
 			b.run(c.config)
 			t.Cleanup(b.stop)
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("the modem was asked: %q", m.commands())
+				}
+			})
 			c.check(t, b, m)
 		})
 	}

@@ -245,6 +245,19 @@ func e2eFrozen(t *testing.T) {
 	}
 }
 
+// holdPorts keeps the names of the modems' terminals from being given to another
+// test's, which a link that is left behind would lead to.
+func (n *installation) holdPorts(modems int) {
+	n.t.Helper()
+	for i := range modems {
+		f, err := os.OpenFile(n.port(i), os.O_RDONLY|syscall.O_NOCTTY|syscall.O_NONBLOCK, 0)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		n.t.Cleanup(func() { _ = f.Close() })
+	}
+}
+
 // e2eAllModemsDie takes every modem away at once, with messages in the
 // air, as when a hub loses its power; ten seconds later they are back.
 func e2eAllModemsDie(t *testing.T) {
@@ -257,6 +270,7 @@ func e2eAllModemsDie(t *testing.T) {
 	}
 	n.awaitModem("modem0", "sending")
 	n.awaitModem("modem1", "sending")
+	n.holdPorts(2)
 	n.sim.kill() // its links stay behind and lead nowhere
 	n.awaitModem("modem0", "down")
 	n.awaitModem("modem1", "down")

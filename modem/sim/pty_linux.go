@@ -72,14 +72,20 @@ func (p *PTY) Close() error {
 		return os.ErrClosed
 	}
 	p.closed = true
-	newest, err := p.current.name, p.current.close()
+	newest := p.current
 	if p.spare != nil {
-		newest, err = p.spare.name, errors.Join(err, p.spare.close())
+		newest = p.spare
 	}
-	if target, _ := os.Readlink(p.link); target != newest {
-		return err // not, or no longer, ours
+	// First the link: the terminal's name is anybody's once it is closed.
+	var err error
+	if target, _ := os.Readlink(p.link); target == newest.name { // it is ours still
+		err = os.Remove(p.link)
 	}
-	return errors.Join(err, os.Remove(p.link))
+	err = errors.Join(err, p.current.close())
+	if newest != p.current {
+		err = errors.Join(err, newest.close())
+	}
+	return err
 }
 
 // Read returns what a client has written.
