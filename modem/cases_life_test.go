@@ -1,6 +1,7 @@
 package modem_test
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,20 +96,33 @@ func TestCaseReports(t *testing.T) {
 		{
 			name: "47 a full memory",
 			adjust: func(m *rawModem) {
-				m.answers["AT+CPMS?"] = "\r\n+CPMS: \"SM\",20,20,\"SM\",20,20,\"SM\",20,20\r\n" + okRaw
-				m.answers["AT+CMGR=*"] = "\r\n+CMGR: 1,,25\r\n" + samplePDU + "\r\n" + okRaw
+				left := 20
+				tell := func() {
+					m.answers["AT+CPMS?"] = fmt.Sprintf("\r\n+CPMS: \"SM\",%d,20,\"SM\",%[1]d,20,\"SM\",%[1]d,20\r\n", left) + okRaw
+				}
+				tell()
+				for i := range 20 {
+					read := fmt.Sprint("AT+CMGR=", i+1)
+					m.answers[read] = "\r\n+CMGR: 1,,25\r\n" + samplePDU + "\r\n" + okRaw
+					m.hooks[fmt.Sprint("AT+CMGD=", i+1)] = func() {
+						if _, there := m.answers[read]; there {
+							delete(m.answers, read)
+							left--
+							tell()
+						}
+					}
+				}
 			},
 			check: func(t *testing.T, b *bench, m *rawModem) {
 				ready(t, b, m)
 				m.say("\r\n^SMMEMFULL: \"SM\"\r\n")
 				b.until("all places empty", func() bool {
-					deleted := 0
-					for _, command := range m.commands() {
-						if strings.HasPrefix(command, "AT+CMGD=") {
-							deleted++
+					for i := range 20 {
+						if !m.asked(fmt.Sprint("AT+CMGD=", i+1)) {
+							return false
 						}
 					}
-					return deleted >= 20
+					return true
 				})
 			},
 		},

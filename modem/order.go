@@ -59,6 +59,9 @@ func (t *store) held(p place) bool {
 func (t *store) goBack(p place) {
 	if l := t.look; l != nil && l.within && l.memory == p.memory && l.index > p.index {
 		l.index--
+		if _, known := t.moves[p.memory]; !known && t.entries[place{l.memory, l.index}] != nil {
+			l.left++ // what is there is met a second time, unless it has moved
+		}
 	}
 	if s, ok := t.stops[p.memory]; ok && s.index > p.index {
 		t.stops[p.memory] = stop{s.index - 1, s.whole}
