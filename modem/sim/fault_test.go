@@ -249,6 +249,29 @@ func TestUnplug(t *testing.T) {
 	})
 }
 
+// TestUnplugAgain: who unplugs a modem while it is away, or after it was plugged
+// in by hand, has it away for good.
+func TestUnplugAgain(t *testing.T) {
+	for _, byHand := range []bool{false, true} {
+		virtual(t, at0(), ModemConfig{}, func(t *testing.T, m *Modem, _ *client) {
+			if err := m.AddFault(Fault{On: OnTime, Do: Unplug, Back: 5 * time.Second, Count: 1}); err != nil {
+				t.Fatal(err)
+			}
+			<-time.After(time.Second)
+			if byHand {
+				if err := m.Plug(""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.Unplug()
+			<-time.After(time.Minute)
+			if _, err := m.Dial(); !errors.Is(err, ErrUnplugged) {
+				t.Errorf("plugged in by hand meanwhile: %v; %v", byHand, err)
+			}
+		})
+	}
+}
+
 func TestMore(t *testing.T) {
 	virtual(t, at0(), ModemConfig{}, func(t *testing.T, m *Modem, c *client) {
 		c.prepare()

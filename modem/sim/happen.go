@@ -62,15 +62,17 @@ func (m *Modem) onPort(d time.Duration, do func(p *port, on bool)) {
 	m.lasting(d, func() { do(p, false) })
 }
 
-// unplugFor takes the power away and gives it back, unless back is 0.
+// unplugFor takes the power away and gives it back, unless back is 0 or the
+// modem was unplugged again since.
 func (m *Modem) unplugFor(back time.Duration, as string) {
 	link := m.link
 	if as != "" {
 		link = as
 	}
 	m.powerOff()
+	life := m.life
 	m.lasting(back, func() {
-		if m.powered {
+		if m.powered || m.life != life {
 			return
 		}
 		if err := m.plug(link); err != nil {
