@@ -19,16 +19,18 @@ import (
 // commands get lost behind an answer there is a gap before them.
 func (s *session) resync(ctx context.Context) error {
 	lag := 0                     // grows when answers come behind their time
+	hush := 0                    // grows when it speaks, and hears nothing right behind
 	owed, waited := false, false // whether one may, and whether it was waited for
 	tried, mixed := false, false // something was asked; an answer was another command's
 	gap, lost := s.gap, ""       // what is tried, and a query that went wrong without
 	// The third try undoes settings that make answers unreadable: V.250 6.2.
 	wakes := [...]string{"", "", "Q0V1E0", ""}
 	for unheard := 0; unheard < len(wakes); {
+		began := time.Now()
 		if err := s.renew(ctx); err != nil {
 			return err
 		}
-		strays, quiet := s.strays.Load(), s.times.Quiet<<lag
+		strays, quiet := s.strays.Load(), s.times.Quiet<<max(lag, hush)
 		if owed && !waited {
 			quiet, waited = 2*s.times.Wake, true
 		}
@@ -60,6 +62,9 @@ func (s *session) resync(ctx context.Context) error {
 			return errGone
 		case !heard || !errors.Is(err, errMute):
 			unheard++
+			if !heard && !s.wire.HeardAt().Before(began) {
+				hush = min(hush+1, maxLag)
+			}
 		default:
 			owed = s.wire.Flight().Cause == wire.Timeout
 			mixed = mixed || !owed

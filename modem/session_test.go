@@ -19,6 +19,7 @@ import (
 type lagging struct {
 	lag      time.Duration
 	deaf     time.Duration // how long it hears nothing behind an answer
+	echoes   bool          // also a line without a command, as that of ESC
 	unknown  string        // a query that it leaves unanswered
 	sleeps   time.Duration // after which silence it loses the next line; 0: never
 	heard    time.Time     // when the last octet came
@@ -39,15 +40,18 @@ func newLagging(lag time.Duration) *lagging {
 func (m *lagging) run() {
 	for command := range m.commands {
 		time.Sleep(m.lag)
-		if command == m.unknown {
+		if command != "" && command == m.unknown {
 			continue
 		}
 		m.spoke.Store(time.Now().UnixNano())
-		answer := "OK\r\n"
-		if name, ok := strings.CutSuffix(command, "?"); ok {
-			answer = strings.TrimPrefix(name, "AT") + ": 0,1\r\nOK\r\n"
+		answer := "\r\nOK\r\n"
+		if command == "" {
+			answer = "\r"
 		}
-		if _, err := io.WriteString(m.voice, "\r\n"+answer); err != nil {
+		if name, ok := strings.CutSuffix(command, "?"); ok {
+			answer = "\r\n" + strings.TrimPrefix(name, "AT") + ": 0,1" + answer
+		}
+		if _, err := io.WriteString(m.voice, answer); err != nil {
 			return
 		}
 	}
@@ -67,7 +71,7 @@ func (m *lagging) Write(p []byte) (int, error) {
 		case c != '\r':
 			m.partial = append(m.partial, c)
 		default:
-			if command := bytes.TrimLeft(m.partial, "\x1b"); len(command) > 0 && time.Since(time.Unix(0, m.spoke.Load())) >= m.deaf {
+			if command := bytes.TrimLeft(m.partial, "\x1b"); (m.echoes || len(command) > 0) && time.Since(time.Unix(0, m.spoke.Load())) >= m.deaf {
 				m.commands <- string(command)
 			}
 			m.partial = m.partial[:0]
@@ -122,19 +126,21 @@ func TestGapIsLearnt(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		deaf    time.Duration
+		echoes  bool
 		unknown string
 		gap     time.Duration
 	}{
-		{"none", 0, "", 0},
-		{"20 ms", 20 * time.Millisecond, "", 20 * time.Millisecond},
-		{"90 ms", 90 * time.Millisecond, "", 100 * time.Millisecond},
-		{"300 ms", 300 * time.Millisecond, "", 400 * time.Millisecond},
-		{"unknown query", 0, "AT+CMGF?", 0},
+		{"none", 0, false, "", 0},
+		{"20 ms", 20 * time.Millisecond, false, "", 20 * time.Millisecond},
+		{"90 ms", 90 * time.Millisecond, false, "", 100 * time.Millisecond},
+		{"300 ms", 300 * time.Millisecond, false, "", 400 * time.Millisecond},
+		{"also behind the echo of ESC", 390 * time.Millisecond, true, "", 400 * time.Millisecond},
+		{"unknown query", 0, false, "AT+CMGF?", 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newLagging(0)
-				m.deaf, m.unknown = c.deaf, c.unknown
+				m.deaf, m.echoes, m.unknown = c.deaf, c.echoes, c.unknown
 				s, end := over(m)
 				defer end()
 				begin := time.Now()

@@ -271,6 +271,13 @@ func (w *Wire) Met() bool {
 	return w.met
 }
 
+// HeardAt is when the newest octet came; zero: none did.
+func (w *Wire) HeardAt() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.octetAt
+}
+
 // End ends the engine's stream; Rearm begins the next one.
 func (w *Wire) End() {
 	w.mu.Lock()
