@@ -45,6 +45,18 @@ func doubts(m gateway.Message) (n int) {
 	return n
 }
 
+// unresolved says whether a message in doubt may be sent again: of two attempts
+// that were in doubt none follows, even if the answer to one came late.
+func unresolved(m gateway.Message) bool {
+	late := 0
+	for _, a := range m.Attempts {
+		if a.Cause == "late" {
+			late++
+		}
+	}
+	return m.Status == queue.Ambiguous && doubts(m)+late < 2
+}
+
 // unsettled is how many messages have not come to their end. Those that only
 // wait for a report have, where nobody waits for its time to be over.
 func (c *chaos) unsettled() int {
@@ -54,7 +66,7 @@ func (c *chaos) unsettled() int {
 		if err != nil {
 			c.t.Fatal(err)
 		}
-		if m.Status == queue.Queued || m.Status == queue.Sending || m.Status == queue.Ambiguous && doubts(m) < 2 {
+		if m.Status == queue.Queued || m.Status == queue.Sending || unresolved(m) {
 			n++
 		}
 	}
@@ -178,7 +190,7 @@ func (c *chaos) untrue(to string, m gateway.Message, taken []sim.Message) string
 			return "said to be sent"
 		}
 	case queue.Accepted, queue.Ambiguous: // where the time of the report is not waited for
-		if c.plan.dir == "" || len(taken) == 0 && !inDoubt || m.Status == queue.Ambiguous && doubts(m) < 2 {
+		if c.plan.dir == "" || len(taken) == 0 && !inDoubt || unresolved(m) {
 			return "not ended"
 		}
 	case queue.Failed, queue.Expired, queue.Canceled:
