@@ -43,6 +43,7 @@ func (s *session) resync(ctx context.Context) error {
 		tried = true
 		wake := s.times.Wake << lag
 		s.engine = at.New(s.wire, at.WithTimeout(-1))
+		asked := time.Now()
 		_, err := s.command(ctx, wakes[unheard], wake)
 		heard, query := err == nil, ""
 		if heard {
@@ -62,7 +63,7 @@ func (s *session) resync(ctx context.Context) error {
 			return errGone
 		case !heard || !errors.Is(err, errMute):
 			unheard++
-			if !heard && !s.wire.HeardAt().Before(began) {
+			if last := s.wire.HeardAt(); !heard && !last.Before(began) && last.Before(asked) {
 				hush = min(hush+1, maxLag)
 			}
 		default:
