@@ -70,9 +70,9 @@ func (m *Modem) unplugFor(back time.Duration, as string) {
 		link = as
 	}
 	m.powerOff()
-	life := m.life
+	outage := m.outages
 	m.lasting(back, func() {
-		if m.powered || m.life != life {
+		if m.powered || m.outages != outage {
 			return
 		}
 		if err := m.plug(link); err != nil {

@@ -73,6 +73,7 @@ type Modem struct {
 	// under way then never goes on.
 	life    int
 	powered bool
+	outages int // how often the power was taken away
 	link    string
 
 	// channels are the ports and main the one with RoleAT; the embedded one is
@@ -265,6 +266,7 @@ func (m *Modem) openPorts(link string) error {
 
 func (m *Modem) powerOff() {
 	m.life++
+	m.outages++
 	m.powered = false
 	m.hung = false
 	for _, c := range m.channels {
