@@ -186,8 +186,8 @@ func (c *chores) shown(a announcement, memory string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := &c.store
-	t.announced = slices.DeleteFunc(t.announced, func(a announcement) bool {
-		return (a.memory == memory || a.memory == "") && t.entries[place{memory, a.index}] != nil
+	t.announced = slices.DeleteFunc(t.announced, func(b announcement) bool {
+		return (b.memory == memory || b.memory == "") && t.entries[place{memory, b.index}] != nil
 	})
 	return t.entries[place{memory, a.index}] != nil
 }

@@ -74,8 +74,8 @@ func (b *Book) Keep(tx storage.Tx, d Draft) (bool, error) {
 }
 
 // waiting are the messages that the part may be another one of, or the same one
-// as before, in the order of their thread. One that doesn't open any more is none: the part must be kept all the
-// same.
+// as before, in the order of their thread. One that doesn't open any more is
+// none: the part must be kept all the same.
 func (b *Book) waiting(tx storage.Tx, d Draft) ([]begun, error) {
 	if d.part.Of == 0 {
 		return nil, nil
