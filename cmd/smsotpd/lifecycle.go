@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // lifecycle runs the daemon's components and ends them in the reverse of the
@@ -16,10 +14,11 @@ import (
 // workers, close modems, close the store. One deadline covers them all; a
 // component that misses it is left behind by name.
 type lifecycle struct {
-	log   *slog.Logger
-	group *errgroup.Group
-	// failed ends when a component does: with an error, or too soon.
+	log *slog.Logger
+	// failed ends when a component does: with an error, or too soon. fail has it
+	// end with an error, as if a component had returned that; the first one counts.
 	failed context.Context
+	fail   context.CancelCauseFunc
 	stack  []closer
 }
 
@@ -29,8 +28,8 @@ type closer struct {
 }
 
 func newLifecycle(log *slog.Logger) *lifecycle {
-	group, failed := errgroup.WithContext(context.Background())
-	return &lifecycle{log: log, group: group, failed: failed}
+	failed, fail := context.WithCancelCause(context.Background())
+	return &lifecycle{log: log, failed: failed, fail: fail}
 }
 
 // onStop pushes a close function; its context carries the deadline.
@@ -52,17 +51,16 @@ type component struct {
 func (l *lifecycle) run(name string, do func(ctx context.Context) error) component {
 	ctx, cancel := context.WithCancel(context.Background())
 	c := component{cancel, make(chan struct{})}
-	l.group.Go(func() error {
-		defer close(c.done)
+	go func() {
+		defer close(c.done) // who waits for it finds in failed what it ended with
 		err := do(ctx)
 		switch {
 		case err != nil && !errors.Is(err, context.Canceled):
-			return fmt.Errorf("%s: %w", name, err)
+			l.fail(fmt.Errorf("%s: %w", name, err))
 		case ctx.Err() == nil:
-			return fmt.Errorf("%s: %w", name, errEarly)
+			l.fail(fmt.Errorf("%s: %w", name, errEarly))
 		}
-		return nil
-	})
+	}()
 	return c
 }
 
@@ -81,11 +79,6 @@ func (c component) stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// fail ends the daemon with err as if a component had returned it.
-func (l *lifecycle) fail(err error) {
-	l.group.Go(func() error { return err })
 }
 
 // wait returns when ctx ends or a component fails, after everything was
