@@ -51,6 +51,7 @@ const (
 	CodeNotPending        = "not_pending"
 	CodeIdempotency       = "idempotency_mismatch"
 	CodeOverloaded        = "overloaded"
+	CodeNoCapacity        = "no_capacity"
 	CodeStorageFull       = "storage_full"
 )
 

@@ -21,15 +21,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"smsotpd/gateway/dispatch"
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/guard"
 	"smsotpd/gateway/inbound"
 	"smsotpd/gateway/keyring"
+	"smsotpd/gateway/ledger"
 	"smsotpd/gateway/number"
 	"smsotpd/gateway/queue"
 	"smsotpd/gateway/verification"
@@ -46,17 +49,37 @@ type Options struct {
 	// Queue is queue.DefaultPolicy if it is zero.
 	Queue queue.Policy
 	Fleet dispatch.Fleet
+	// Dispatch is dispatch.DefaultPolicy if it is nil, BudgetZone where days and
+	// months of budgets begin; nil: UTC.
+	Dispatch   *dispatch.Policy
+	BudgetZone *time.Location
+	// Can says what a modem with a SIM was seen to do; nil: nothing was seen.
+	Can func(imei, imsi string) modem.Capability
 	// USSD sends a code through the named modem; its errors are those of
 	// modem.Pool.USSD. nil: no modem can.
-	USSD   func(ctx context.Context, modem, code string) (modem.USSDReply, error)
+	USSD func(ctx context.Context, modem, code string) (modem.USSDReply, error)
+	// Reset restarts the named modem; its errors wrap modem.ErrNoSuchModem or
+	// modem.ErrNotReady, or are faults. nil: no modem can be restarted.
+	Reset func(ctx context.Context, modem string) error
+	// Unpark ends the rest of the named modem, with the same errors. nil: only
+	// time ends it.
+	Unpark func(modem string) error
 	Logger *slog.Logger
 	// Metrics is where the gateway's metrics are registered; nil for nowhere.
 	Metrics prometheus.Registerer
 	// InboundRetention is how long received messages are kept;
 	// DefaultInboundRetention if it is 0.
 	InboundRetention time.Duration
+	// TrailRetention is how long the trail of operators' actions is kept;
+	// ledger.DefaultRetention if it is 0.
+	TrailRetention time.Duration
 	// NeedModem: without a modem that can send, the gateway is not ready.
 	NeedModem bool
+	// Canary lets SIMs send test messages to each other; its zero value does
+	// not.
+	Canary CanaryPolicy
+	// Balances are the SIMs whose balance is asked for.
+	Balances []BalancePolicy
 }
 
 // Gateway is safe for use from many goroutines.
@@ -67,15 +90,28 @@ type Gateway struct {
 	guard     guard.Policy
 	book      *verification.Book
 	queue     *queue.Queue
+	budgets   *budget.Ledger
 	fleet     dispatch.Fleet
 	ussd      func(ctx context.Context, modem, code string) (modem.USSDReply, error)
+	reset     func(ctx context.Context, modem string) error
+	unpark    func(modem string) error
 	dispatch  *dispatch.Dispatcher
 	inbound   *inbound.Book
 	replies   *replies
+	canaries  *canaries
+	balances  *balances
 	metrics   *metrics
 	log       *slog.Logger
 	needModem bool
 	retention time.Duration // of received messages
+	trail     *ledger.Trail
+	orders    *orders
+	limits    storage.Table[budgetOrder] // by SIM
+	// hands carries out what operators order; nil: nobody does yet.
+	hands hands
+	// ordering is held while an order is made and the hands are told of it.
+	ordering       sync.Mutex
+	trailRetention time.Duration
 	// fallback is the service of stored records whose own is configured no
 	// more.
 	fallback Service
@@ -88,11 +124,14 @@ func New(o Options) (*Gateway, error) {
 		o.Queue = queue.DefaultPolicy()
 	}
 	g := &Gateway{
-		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, ussd: o.USSD, needModem: o.NeedModem,
+		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, needModem: o.NeedModem,
+		ussd: o.USSD, reset: o.Reset, unpark: o.Unpark,
 		services: map[string]Service{}, log: o.Logger,
-		book: verification.NewBook(o.Keys), queue: queue.New(o.Keys, o.Queue),
+		book: verification.NewBook(o.Keys), queue: queue.New(o.Keys, o.Queue), budgets: budget.New(o.BudgetZone),
 		inbound: inbound.NewBook(o.Keys, readInbound), replies: newReplies(o.Keys),
 		retention: cmp.Or(o.InboundRetention, DefaultInboundRetention),
+		trail:     ledger.NewTrail(o.Keys), orders: newOrders(o.Keys), limits: storage.NewTable[budgetOrder]("budgetorder", 1),
+		trailRetention: cmp.Or(o.TrailRetention, ledger.DefaultRetention),
 	}
 	if g.log == nil {
 		g.log = slog.New(slog.DiscardHandler)
@@ -110,21 +149,46 @@ func New(o Options) (*Gateway, error) {
 	if err := g.fallback.prepare(); err != nil {
 		return nil, err
 	}
+	policy := dispatch.DefaultPolicy()
+	if o.Dispatch != nil {
+		policy = *o.Dispatch
+	}
+	if err := policy.Validate(); err != nil {
+		return nil, err
+	}
+	if err := o.Canary.Validate(); err != nil {
+		return nil, fmt.Errorf("canary: %w", err)
+	}
+	for _, b := range o.Balances {
+		if err := b.Validate(); err != nil {
+			return nil, fmt.Errorf("sim.%s.balance: %w", b.Name, err)
+		}
+	}
+	g.canaries, g.balances = newCanaries(g, o.Canary), newBalances(g, o.Balances)
 	g.metrics = newMetrics(o.Metrics, g)
 	g.dispatch = dispatch.New(dispatch.Options{
-		Store: o.Store, Queue: g.queue, Fleet: o.Fleet, Settled: g.settled,
-		Observer: g.metrics, Logger: g.log.With("component", "dispatch"),
+		Store: o.Store, Queue: g.queue, Ledger: g.budgets, Fleet: o.Fleet, Policy: policy, Can: o.Can,
+		Settled: g.settled, Observer: observer{g.metrics, g}, Logger: g.log.With("component", "dispatch"),
 	})
+	g.hands = g.dispatch
 	return g, nil
 }
 
-// Run dispatches and sweeps until ctx ends, and returns when every attempt in
+// Run dispatches and sweeps, and tries and asks the SIMs, until ctx ends, and returns when every attempt in
 // the air is settled; that takes as long as the modems take to answer or to be
 // closed.
 func (g *Gateway) Run(ctx context.Context) error {
+	if err := g.recall(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			return nil
+		}
+		return fmt.Errorf("the operators' orders: %w", err)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.dispatch.Run(ctx) })
 	group.Go(func() error { return g.sweep(ctx) })
+	group.Go(func() error { return g.canaries.run(ctx) })
+	group.Go(func() error { return g.balances.run(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -160,11 +224,15 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 	draft := g.book.Draft(verification.Ask{
 		Service: service.Name, Purpose: purpose, To: to, Subject: req.Subject, Locale: req.Locale,
 	}, policy)
-	message := g.queue.Draft(to.E164(), to.Region())
+	message := g.queue.Draft(queue.Address{To: to.E164(), Region: to.Region()})
 	if err := g.write(&message, service, draft.ID, draft.Code, req.Locale, policy.TTL); err != nil {
 		return Verification{}, err
 	}
 	again := verification.NewSend(message.ID[:], policy)
+	space, err := g.space(ctx, message, to, policy.TTL)
+	if err != nil {
+		return Verification{}, err
+	}
 
 	var view Verification
 	replayed := false
@@ -180,21 +248,22 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 		case verification.Continue:
 			view, err = g.goOn(tx, admitted, to)
 		case verification.SendAgain:
-			view, err = g.sendAgain(tx, service, admitted.ID, again, message, to)
+			view, err = g.sendAgain(tx, service, admitted.ID, again, message, to, space)
 			view.Continued = true
 		case verification.Replace:
 			if err = g.end(tx, admitted.ID, admitted.Record, verification.Canceled); err != nil {
 				return err
 			}
-			view, err = g.begin(tx, service, draft, message, to)
+			view, err = g.begin(tx, service, draft, message, to, space)
 		default:
-			view, err = g.begin(tx, service, draft, message, to)
+			view, err = g.begin(tx, service, draft, message, to, space)
 		}
 		if err != nil {
 			return err
 		}
 		return g.replies.keep(tx, reply, view)
 	})
+	space.settle(err == nil && view.MessageID == message.ID.String())
 	if !replayed {
 		g.metrics.start(to.Region(), view, err)
 	}
@@ -202,7 +271,10 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 }
 
 // begin creates a verification and queues its first message.
-func (g *Gateway) begin(tx storage.Tx, s Service, d verification.Draft, m queue.Draft, to number.Number) (Verification, error) {
+func (g *Gateway) begin(tx storage.Tx, s Service, d verification.Draft, m queue.Draft, to number.Number, space *space) (Verification, error) {
+	if space.refusal != nil {
+		return Verification{}, space.refusal
+	}
 	rec, err := g.book.Create(tx, d, s.Verification, m.ID[:])
 	if err != nil {
 		return Verification{}, err
@@ -223,16 +295,19 @@ func (g *Gateway) goOn(tx storage.Tx, a verification.Admission, to number.Number
 
 // sendAgain queues another message for a pending verification; what is still
 // queued of the older ones is superseded.
-func (g *Gateway) sendAgain(tx storage.Tx, s Service, id verification.ID, again verification.Send, m queue.Draft, to number.Number) (Verification, error) {
+func (g *Gateway) sendAgain(tx storage.Tx, s Service, id verification.ID, again verification.Send, m queue.Draft, to number.Number, space *space) (Verification, error) {
 	rec, code, err := g.book.Resend(tx, id, s.Verification, again)
 	if err != nil {
 		return Verification{}, err
+	}
+	if space.refusal != nil {
+		return Verification{}, space.refusal
 	}
 	left := rec.Expires.Time().Sub(tx.Now())
 	if err := g.write(&m, s, id, code, rec.Locale, left); err != nil {
 		return Verification{}, err
 	}
-	if err := g.withdraw(tx, rec.Messages[:len(rec.Messages)-1], queue.Superseded); err != nil {
+	if _, err := g.withdraw(tx, rec.Messages[:len(rec.Messages)-1], queue.Superseded); err != nil {
 		return Verification{}, err
 	}
 	if _, err := g.queue.Enqueue(tx, m, rec.Expires.Time()); err != nil {
@@ -265,6 +340,7 @@ func (g *Gateway) Check(ctx context.Context, call Call, id, entered string) (Ver
 	code := verification.Typed(entered)
 	var verdict Verdict
 	var result verification.Verdict
+	var carried []queue.Message
 	replayed := false
 	err = g.update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
 		if replayed, err = g.replies.replay(tx, reply, &verdict); replayed || err != nil {
@@ -278,7 +354,7 @@ func (g *Gateway) Check(ctx context.Context, call Call, id, entered string) (Ver
 			return err
 		}
 		if result.Ended {
-			if err := g.ended(tx, result.Record); err != nil {
+			if carried, err = g.ended(tx, result.Record); err != nil {
 				return err
 			}
 		}
@@ -290,6 +366,9 @@ func (g *Gateway) Check(ctx context.Context, call Call, id, entered string) (Ver
 	})
 	if err == nil && !replayed {
 		g.metrics.checked(result)
+		if result.Valid {
+			g.dispatch.Entered(carried)
+		}
 	}
 	return verdict, err
 }
@@ -309,18 +388,23 @@ func (g *Gateway) Resend(ctx context.Context, call Call, id string) (Verificatio
 		return Verification{}, err
 	}
 	service := g.known(rec.Service)
-	message := g.queue.Draft(to.E164(), to.Region())
+	message := g.queue.Draft(queue.Address{To: to.E164(), Region: to.Region()})
 	again := verification.NewSend(message.ID[:], service.Verification)
+	space, err := g.space(ctx, message, to, time.Until(rec.Expires.Time()))
+	if err != nil {
+		return Verification{}, err
+	}
 	var view Verification
 	err = g.update(ctx, func(tx storage.Tx) error {
 		if known, err := g.replies.replay(tx, reply, &view); known || err != nil {
 			return err
 		}
-		if view, err = g.sendAgain(tx, service, key, again, message, to); err != nil {
+		if view, err = g.sendAgain(tx, service, key, again, message, to, space); err != nil {
 			return err
 		}
 		return g.replies.keep(tx, reply, view)
 	})
+	space.settle(err == nil && view.MessageID == message.ID.String())
 	g.metrics.resend(to.Region(), err)
 	return view, err
 }
@@ -396,51 +480,21 @@ func (g *Gateway) Message(ctx context.Context, id string) (Message, error) {
 	return describe(key, m), nil
 }
 
-// Modems lists all modems, sorted by name.
-func (g *Gateway) Modems(ctx context.Context) ([]Modem, error) {
-	statuses := g.fleet.Statuses()
-	modems := make([]Modem, len(statuses))
-	err := g.store.View(ctx, func(tx storage.Tx) error {
-		for i, s := range statuses {
-			sent, err := g.queue.SentToday(tx, s.SIM())
-			if err != nil {
-				return err
-			}
-			modems[i] = Modem{Status: s, SentToday: sent}
-		}
-		return nil
-	})
-	return modems, failure(err)
-}
-
-// Ready says whether the store takes a write and a modem can send.
-func (g *Gateway) Ready(ctx context.Context) Readiness {
-	var reasons []string
-	if err := g.update(ctx, g.replies.probe); err != nil {
-		g.log.Warn("the store takes no write", "error", err)
-		reasons = append(reasons, "the store takes no write: "+AsError(err).Code)
-	}
-	if g.needModem && !g.anyModem() {
-		reasons = append(reasons, "no modem is ready")
-	}
-	return Readiness{Ready: len(reasons) == 0, Reasons: reasons}
-}
-
-func (g *Gateway) anyModem() bool {
-	for _, s := range g.fleet.Statuses() {
-		if s.State == modem.Ready || s.State == modem.Sending {
-			return true
-		}
-	}
-	return false
-}
-
 // Report takes in a delivery report, durably.
 func (g *Gateway) Report(ctx context.Context, r modem.Report) error { return g.dispatch.Report(ctx, r) }
 
-// Happened counts what the modems do and what is done to them.
+// Happened takes in what the modems do and what is done to them.
 func (g *Gateway) Happened(e modem.Event) {
 	g.metrics.events.WithLabelValues(e.Modem, string(e.Kind)).Inc()
+}
+
+// Reload makes another policy of the fleet hold, but for its Health; no message is
+// lost by it.
+func (g *Gateway) Reload(ctx context.Context, p dispatch.Policy) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	return g.dispatch.Reload(ctx, p)
 }
 
 // update runs a transaction and turns its error into one that may be shown.

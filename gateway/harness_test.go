@@ -36,6 +36,8 @@ type radio struct {
 	inbox []sms
 	// nameless: the modems don't tell their SIMs' IMSI.
 	nameless bool
+	// cards are the operator's names of the SIMs, by modem.
+	cards map[string]string
 }
 
 // sms is one message that a modem was asked to send.
@@ -104,15 +106,16 @@ type fakeLine struct {
 }
 
 func (l *fakeLine) status() modem.Status {
-	s := modem.Status{Name: l.name, State: modem.Ready}
+	s := modem.Status{Name: l.name, State: modem.Ready, Card: l.radio.cards[l.name]}
 	if !l.radio.nameless {
 		s.IMSI = "imsi-" + l.name
 	}
 	return s
 }
 
-func (l *fakeLine) Name() string            { return l.name }
-func (l *fakeLine) IMSI() string            { return l.status().SIM() }
+func (l *fakeLine) Info() modem.Info {
+	return modem.Info{Modem: l.name, IMSI: l.status().SIM(), Card: l.radio.cards[l.name]}
+}
 func (l *fakeLine) Closed() <-chan struct{} { return l.closed }
 func (l *fakeLine) unplug()                 { l.once.Do(func() { close(l.closed) }) }
 
@@ -178,6 +181,8 @@ type world struct {
 	ended  chan error
 	// now is the store's wall clock, nil for the bubble's.
 	now func() time.Time
+	// hands is who carries out orders; nil for nobody.
+	hands hands
 	// maxSize is the store's, 0 for no bound.
 	maxSize int64
 }
@@ -223,6 +228,9 @@ func (w *world) up() {
 	w.opts.Store, w.opts.Metrics = w.store, prometheus.NewRegistry()
 	w.gw, err = New(w.opts)
 	w.must(err)
+	if w.hands != nil {
+		w.gw.hands = w.hands
+	}
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.cancel, w.ended = cancel, make(chan error, 1)
 	go func() { w.ended <- w.gw.Run(ctx) }()

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -16,23 +17,31 @@ import (
 // modems are all there is.
 type metrics struct {
 	started, approved, failures    *prometheus.CounterVec
-	messages, events               *prometheus.CounterVec
+	messages, events, actions      *prometheus.CounterVec
 	unmatched, received, doubled   prometheus.Counter
+	moved, refusedFull             prometheus.Counter
 	toSubmit, toAccept, toDelivery prometheus.Histogram
 	toApproval                     prometheus.Histogram
+	canaries                       *prometheus.CounterVec
+	canaryTook                     *prometheus.HistogramVec
 	queueDepth, queueAge           *prometheus.Desc
 	modemUp, registered, signal    *prometheus.Desc
+	sims                           *gauges
 	gateway                        *Gateway
 }
 
 // histogram has classic buckets for any Prometheus and native ones for those
 // that understand them.
 func histogram(name, help string, buckets []float64) prometheus.Histogram {
-	return prometheus.NewHistogram(prometheus.HistogramOpts{
+	return prometheus.NewHistogram(histogramOpts(name, help, buckets))
+}
+
+func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
 		Namespace: "smsotpd", Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 		NativeHistogramMinResetDuration: time.Hour,
-	})
+	}
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
@@ -46,28 +55,34 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 	fast := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300}
 	slow := []float64{.5, 1, 2, 3, 4, 5, 7.5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600}
 	m := &metrics{
-		gateway:    g,
-		started:    counter("verifications_started_total", "Verifications started.", "region"),
-		approved:   counter("verifications_approved_total", "Verifications whose code came back.", "region"),
-		failures:   counter("verifications_failed_total", "Verifications refused or ended without success.", "reason", "region"),
-		messages:   counter("messages_total", "Attempts to send a message, by result.", "modem", "result"),
-		unmatched:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "reports_unmatched_total", Help: "Delivery reports that belong to no message."}),
-		doubled:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_doubled_total", Help: "Messages that are known to have reached their recipient twice."}),
-		received:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_received_total", Help: "Messages that somebody sent to one of the SIMs."}),
-		events:     counter("modem_events_total", "What happened to a modem, and the rungs of its recovery.", "modem", "event"),
-		toSubmit:   histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
-		toAccept:   histogram("submit_to_accepted_seconds", "From AT+CMGS to the network's acceptance.", slow),
-		toDelivery: histogram("accepted_to_delivered_seconds", "From the network's acceptance to the delivery report.", slow),
-		toApproval: histogram("start_to_approved_seconds", "From the start of a verification to its approval.", slow),
-		queueDepth: desc("queue_messages", "Messages that wait to be sent.", "lane"),
-		queueAge:   desc("queue_oldest_seconds", "Age of the oldest message that waits to be sent.", "lane"),
-		modemUp:    desc("modem_up", "Whether the modem can send.", "modem"),
-		registered: desc("modem_registered", "Whether the modem is registered in a network.", "modem"),
-		signal:     desc("modem_signal_dbm", "Received signal strength.", "modem"),
+		gateway:     g,
+		started:     counter("verifications_started_total", "Verifications started.", "region"),
+		approved:    counter("verifications_approved_total", "Verifications whose code came back.", "region"),
+		failures:    counter("verifications_failed_total", "Verifications refused or ended without success.", "reason", "region"),
+		messages:    counter("messages_total", "Attempts to send a message, by result.", "modem", "result"),
+		unmatched:   prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "reports_unmatched_total", Help: "Delivery reports that belong to no message."}),
+		doubled:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_doubled_total", Help: "Messages that are known to have reached their recipient twice."}),
+		moved:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_moved_total", Help: "Messages that went out once more by another operator, since no report on them came."}),
+		refusedFull: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "no_capacity_total", Help: "Messages that were refused since the budgets of all SIMs were spent."}),
+		received:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_received_total", Help: "Messages that somebody sent to one of the SIMs."}),
+		actions:     counter("operator_actions_total", "What operators did.", "action"),
+		events:      counter("modem_events_total", "What happened to a modem, and the rungs of its recovery.", "modem", "event"),
+		toSubmit:    histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
+		toAccept:    histogram("submit_to_accepted_seconds", "From AT+CMGS to the network's acceptance.", slow),
+		toDelivery:  histogram("accepted_to_delivered_seconds", "From the network's acceptance to the delivery report.", slow),
+		toApproval:  histogram("start_to_approved_seconds", "From the start of a verification to its approval.", slow),
+		canaries:    counter("canaries_total", "Test messages from SIM to SIM, by the sender's modem and what became of them.", "modem", "result"),
+		canaryTook:  prometheus.NewHistogramVec(histogramOpts("canary_seconds", "From the first AT+CMGS of a test message to its arrival at the other SIM.", slow), []string{"modem"}),
+		sims:        newGauges(),
+		queueDepth:  desc("queue_messages", "Messages that wait to be sent.", "lane"),
+		queueAge:    desc("queue_oldest_seconds", "Age of the oldest message that waits to be sent.", "lane"),
+		modemUp:     desc("modem_up", "Whether the modem can send.", "modem"),
+		registered:  desc("modem_registered", "Whether the modem is registered in a network.", "modem"),
+		signal:      desc("modem_signal_dbm", "Received signal strength.", "modem"),
 	}
 	if reg != nil {
-		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received, m.doubled, m.events,
-			m.toSubmit, m.toAccept, m.toDelivery, m.toApproval, m)
+		reg.MustRegister(m.started, m.approved, m.failures, m.messages, m.unmatched, m.received, m.doubled, m.moved, m.refusedFull, m.events, m.actions,
+			m.toSubmit, m.toAccept, m.toDelivery, m.toApproval, m.canaries, m.canaryTook, m)
 	}
 	return m
 }
@@ -119,6 +134,17 @@ func (m *metrics) checked(v verification.Verdict) {
 	}
 }
 
+// canary counts what became of a test message.
+func (m *metrics) canary(modemName, result string) {
+	m.canaries.WithLabelValues(modemName, result).Inc()
+}
+
+// full counts a message that was refused for lack of budget.
+func (m *metrics) full() {
+	m.refusedFull.Inc()
+	m.sims.fullAt.Store(time.Now().UnixNano())
+}
+
 // Sent implements dispatch.Observer.
 func (m *metrics) Sent(msg queue.Message, modemName string, r modem.Result) {
 	m.messages.WithLabelValues(modemName, string(r.Class)).Inc()
@@ -132,6 +158,9 @@ func (m *metrics) Sent(msg queue.Message, modemName string, r modem.Result) {
 
 // Moved implements dispatch.Observer.
 func (m *metrics) Moved(o queue.Outcome) {
+	if o.Before == queue.Accepted && o.Message.State == queue.Queued && o.Message.Moved == len(o.Message.Attempts) {
+		m.moved.Inc()
+	}
 	if o.Message.State != queue.Delivered {
 		return
 	}
@@ -151,6 +180,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.queueDepth, m.queueAge, m.modemUp, m.registered, m.signal} {
 		ch <- d
 	}
+	m.sims.describe(ch)
 }
 
 // Collect implements prometheus.Collector: what is true now.
@@ -167,13 +197,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(m.queueAge, age, lane.Name())
 	}
-	for _, s := range m.gateway.fleet.Statuses() {
-		gauge(m.modemUp, one(s.State == modem.Ready || s.State == modem.Sending), s.Name)
+	for _, s := range m.gateway.statuses(context.Background()) {
+		gauge(m.modemUp, one(canSend(s)), s.Name)
 		gauge(m.registered, one(s.Registered), s.Name)
 		if s.SignalDBm != 0 {
 			gauge(m.signal, float64(s.SignalDBm), s.Name)
 		}
 	}
+	m.sims.collect(ch, m.gateway.dispatch.SIMs())
 }
 
 func one(yes bool) float64 {

@@ -8,7 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// counts are the values of a counter by its labels' values, in the order of the
+// counts are the values of a counter or gauge, or how often a histogram has
+// observed something, by its labels' values, in the order of the
 // labels' names.
 func (w *world) counts(name string) map[string]float64 {
 	w.t.Helper()
@@ -24,7 +25,7 @@ func (w *world) counts(name string) map[string]float64 {
 			for _, l := range m.GetLabel() {
 				labels += l.GetValue() + " "
 			}
-			counts[labels] = m.GetCounter().GetValue()
+			counts[labels] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return counts

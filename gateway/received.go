@@ -14,8 +14,12 @@ import (
 // operator says otherwise.
 const DefaultInboundRetention = 7 * 24 * time.Hour
 
-// Received keeps a message that somebody sent to one of the SIMs, durably.
+// Received keeps a message that somebody sent to one of the SIMs, durably. Test
+// messages of ours are not kept.
 func (g *Gateway) Received(ctx context.Context, m modem.Inbound) error {
+	if g.canaries.take(ctx, m) {
+		return nil
+	}
 	draft := g.inbound.Draft(inbound.Part{
 		Modem: m.Modem, SIM: cmp.Or(m.IMSI, "modem-"+m.Modem), From: m.From,
 		Ref: m.Ref, Wide: m.Wide, Number: int(m.Part), Of: int(m.Parts),

@@ -16,11 +16,13 @@ func (g *Gateway) end(tx storage.Tx, id verification.ID, rec verification.Record
 	if err != nil {
 		return err
 	}
-	return g.ended(tx, rec)
+	_, err = g.ended(tx, rec)
+	return err
 }
 
-// ended does to the messages what the end of their verification means to them.
-func (g *Gateway) ended(tx storage.Tx, rec verification.Record) error {
+// ended does to the messages what the end of their verification means to them,
+// and returns them.
+func (g *Gateway) ended(tx storage.Tx, rec verification.Record) ([]queue.Message, error) {
 	switch rec.State {
 	case verification.Approved:
 		return g.proven(tx, rec.Messages)
@@ -32,32 +34,40 @@ func (g *Gateway) ended(tx storage.Tx, rec verification.Record) error {
 }
 
 // proven: the code came back, so one of the messages that carried it arrived.
-func (g *Gateway) proven(tx storage.Tx, ids [][]byte) error {
+func (g *Gateway) proven(tx storage.Tx, ids [][]byte) ([]queue.Message, error) {
 	sent := 0
 	for _, id := range ids {
 		m, err := g.queue.Get(tx, queue.ID(id))
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if m.MayHaveArrived() {
 			sent++
 		}
 	}
+	messages := make([]queue.Message, 0, len(ids))
 	for _, id := range ids {
-		if _, err := g.queue.Proven(tx, queue.ID(id), sent == 1); err != nil {
-			return err
+		out, err := g.queue.Proven(tx, queue.ID(id), sent == 1)
+		if err != nil {
+			return nil, err
 		}
+		messages = append(messages, out.Message)
 	}
-	return nil
+	return messages, nil
 }
 
-func (g *Gateway) withdraw(tx storage.Tx, ids [][]byte, state queue.State) error {
+// withdraw says of messages that nobody waits for them any more, and returns
+// them.
+func (g *Gateway) withdraw(tx storage.Tx, ids [][]byte, state queue.State) ([]queue.Message, error) {
+	messages := make([]queue.Message, 0, len(ids))
 	for _, id := range ids {
-		if _, err := g.queue.Withdraw(tx, queue.ID(id), state); err != nil {
-			return err
+		out, err := g.queue.Withdraw(tx, queue.ID(id), state)
+		if err != nil {
+			return nil, err
 		}
+		messages = append(messages, out.Message)
 	}
-	return nil
+	return messages, nil
 }
 
 // settled is dispatch's hook: what a message's new state means to its

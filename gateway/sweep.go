@@ -81,6 +81,7 @@ func (g *Gateway) mature(ctx context.Context) (time.Duration, error) {
 
 func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error {
 	var rec verification.Record
+	var lapsed []queue.Message
 	expired := false
 	err := g.store.Update(storage.WithReserve(ctx), func(tx storage.Tx) error {
 		known, err := g.book.Get(tx, d.ID)
@@ -92,19 +93,19 @@ func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error 
 			return err
 		}
 		expired = known.State == verification.Pending && rec.State == verification.Expired
+		if !gone {
+			lapsed, err = g.withdraw(tx, rec.Messages, queue.Expired)
+			return err
+		}
 		for _, id := range rec.Messages {
-			if gone {
-				err = g.queue.Forget(tx, queue.ID(id))
-			} else {
-				_, err = g.queue.Withdraw(tx, queue.ID(id), queue.Expired)
-			}
-			if err != nil {
+			if err := g.queue.Forget(tx, queue.ID(id)); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err == nil && expired {
+		g.dispatch.Lapsed(lapsed)
 		g.metrics.failed(string(verification.Expired), rec.Region)
 	}
 	if err == nil || storage.Refused(err) || storage.Ended(err) {
@@ -118,12 +119,21 @@ func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error 
 // dropOld deletes what is kept for a while only. It writes nothing where there
 // is nothing to delete.
 func (g *Gateway) dropOld(ctx context.Context) error {
-	var messages, replies, received bool
+	var messages, contacts, replies, received, acted, canaries bool
 	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
 		if messages, err = g.queue.Dated(tx); err != nil {
 			return err
 		}
+		if contacts, err = g.budgets.Dated(tx); err != nil {
+			return err
+		}
 		if received, err = g.inbound.Dated(tx, g.retention); err != nil {
+			return err
+		}
+		if acted, err = g.trail.Dated(tx, g.trailRetention); err != nil {
+			return err
+		}
+		if canaries, err = g.canaries.dated(tx); err != nil {
 			return err
 		}
 		replies, err = g.replies.dated(tx)
@@ -138,13 +148,26 @@ func (g *Gateway) dropOld(ctx context.Context) error {
 			return err
 		}
 		g.metrics.unmatched.Add(float64(unmatched))
-		if _, err := g.drop(ctx, g.queue.DropCounts); err != nil {
+	}
+	if contacts {
+		if _, err := g.drop(ctx, g.budgets.Drop); err != nil {
 			return err
 		}
 	}
 	if received {
 		oldest := func(tx storage.Tx, limit int) (int, error) { return g.inbound.Drop(tx, g.retention, limit) }
 		if _, err := g.drop(ctx, oldest); err != nil {
+			return err
+		}
+	}
+	if acted {
+		oldest := func(tx storage.Tx, limit int) (int, error) { return g.trail.Drop(tx, g.trailRetention, limit) }
+		if _, err := g.drop(ctx, oldest); err != nil {
+			return err
+		}
+	}
+	if canaries {
+		if _, err := g.drop(ctx, g.canaries.drop); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,8 @@ package gateway
 import (
 	"time"
 
+	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/dispatch/health"
 	"smsotpd/gateway/queue"
 	"smsotpd/gateway/verification"
 	"smsotpd/modem"
@@ -12,8 +14,8 @@ import (
 // idempotency key.
 type Call struct {
 	// Caller is the id of the API key or local peer; it scopes idempotency
-	// keys.
-	Caller string
+	// keys. Name is the key's or peer's own, for people.
+	Caller, Name string
 	// IdempotencyKey is the caller's own name for this request (1–255
 	// printable ASCII characters), "" for none. A second request with the
 	// same caller, operation and key within 24 h gets the first one's reply.
@@ -114,14 +116,20 @@ type Attempt struct {
 	// Report is the delivery report's TP-Status, -1 while there is none.
 	Report   int
 	ReportAt time.Time
+	// Why are the reasons for which its SIM was chosen, in words.
+	Why []string
 }
 
 // Modem is one modem as the operator sees it.
 type Modem struct {
 	modem.Status
 	// SentToday is how many messages the network accepted from this SIM
-	// since midnight UTC.
+	// since midnight, or may have; Standing is all that it has sent and may
+	// send.
 	SentToday int
+	Standing  budget.Standing
+	// Health is how well the SIM does its work.
+	Health health.Rates
 }
 
 // Readiness says whether work can be done, and if not, why.

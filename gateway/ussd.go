@@ -25,7 +25,7 @@ func (g *Gateway) USSD(ctx context.Context, name, code string) (modem.USSDReply,
 	r, err := g.ussd(ctx, name, code)
 	switch {
 	case errors.Is(err, modem.ErrNoSuchModem):
-		err = &Error{Kind: NotFound, Code: CodeNotFound, Message: "There is no modem of that name."}
+		err = noSuchModem()
 	case errors.Is(err, modem.ErrUSSDCode):
 		err = invalid("code", "The field must be a USSD code, or a reply of letters and digits; codes that change a PIN are not sent.")
 	case errors.Is(err, modem.ErrUSSDBusy):

@@ -58,7 +58,7 @@ func describe(id queue.ID, m queue.Message) Message {
 		out.Attempts = append(out.Attempts, Attempt{
 			Modem: a.Modem, StartedAt: a.Started.Time(), SettledAt: a.Settled.Time(),
 			Result: modem.Class(a.Result), Cause: a.Cause, Meaning: meaning(a), MR: a.MR,
-			Report: a.Report, ReportAt: a.ReportAt.Time(),
+			Report: a.Report, ReportAt: a.ReportAt.Time(), Why: a.Why,
 		})
 	}
 	return out
@@ -76,6 +76,9 @@ func meaning(a queue.Attempt) string {
 func lastMile(m queue.Message) LastMile {
 	switch m.State {
 	case queue.Queued, queue.Sending:
+		if m.Moved > 0 {
+			return accepted(m.Attempts)
+		}
 		if m.PossibleDuplicate || m.InDoubt() {
 			return LastMileInDoubt
 		}

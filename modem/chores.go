@@ -34,7 +34,8 @@ type chores struct {
 }
 
 const (
-	// tidyEvery is how often a modem's memory and routing are looked at.
+	// tidyEvery is how often a modem's memory and routing are looked at, unless
+	// Timeouts.Tidy says otherwise.
 	tidyEvery = time.Minute
 	// wideEvery is how often memories are looked at that nothing should be in.
 	wideEvery = 10 * time.Minute
@@ -208,7 +209,7 @@ func (s *session) nextChore(ctx context.Context, now time.Time) (did bool, err e
 		c.mu.Unlock()
 		return true, s.verifyRouting(ctx)
 	case tidy:
-		c.tidyAt = now.Add(tidyEvery)
+		c.tidyAt = now.Add(max(s.times.Tidy, tidyEvery))
 		c.doubted = now.Sub(c.began) >= tidyEvery/2
 		if c.store.beginLook(c.wide || now.Sub(c.store.wideAt) >= wideEvery, now) {
 			c.store.look.urged, c.wide = c.wide, false

@@ -91,7 +91,7 @@ func TestEnhancedValidity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sub.enhancedVP = true
+	sub.Enhanced, sub.Life = true, 240*time.Second+time.Millisecond
 	enhanced, longer, err := encodeSubmit(sub)
 	if err != nil || longer != octets+6 {
 		t.Fatalf("%d octets, not %d: %v", longer, octets+6, err)

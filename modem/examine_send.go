@@ -211,8 +211,12 @@ func (l *loopback) wake() {
 // code and without: no plan has mobile numbers of less than 5 digits.
 func lastDigits(number string) string { return number[max(0, len(number)-5):] }
 
-// validFor is TP-VP of the loopback's messages: 5 minutes.
-const validFor = 0
+const (
+	// validFor is TP-VP of the loopback's messages: 5 minutes.
+	validFor = 0
+	// enhancedFor is that of the one with the enhanced format.
+	enhancedFor = 240 * time.Second
+)
 
 // prove sends the messages and gathers what they show.
 func (l *loopback) prove(ctx context.Context, line *Line) Loopback {
@@ -238,7 +242,7 @@ func (l *loopback) prove(ctx context.Context, line *Line) Loopback {
 		return out
 	}
 	out.Sent = Proven
-	out.Enhanced = accepted(send("validity", func(s *Submission) { s.enhancedVP = true }))
+	out.Enhanced = enhanced(send("validity", func(s *Submission) { s.Enhanced, s.Life = true, enhancedFor }))
 	replaced := accepted(send("replace 1", func(s *Submission) { s.Replace = 0x41 }))
 	if out.Replace = replaced; replaced == Proven {
 		out.Replace = accepted(send("replace 2", func(s *Submission) { s.Replace = 0x41 }))
@@ -258,6 +262,15 @@ func accepted(r Result) Proof {
 		return Refuted
 	}
 	return Unproven
+}
+
+// enhanced is what the Result of a message with TP-VP in the enhanced format
+// proves: accepted in another format, it was refused in this one.
+func enhanced(r Result) Proof {
+	if r.Class == Accepted && r.Validity != ValidityEnhanced {
+		return Refuted
+	}
+	return accepted(r)
 }
 
 // consecutive tells whether the references of accepted messages follow one
@@ -323,16 +336,4 @@ func (l *loopback) look(out *Loopback, first Result) {
 	}
 	out.Reported = Proven
 	out.ReportedAfter = max(0, l.reports[delivered].Received.Sub(first.Ended))
-}
-
-// enhancedSeconds is the validity of a message in the enhanced format.
-const enhancedSeconds = 240
-
-// withEnhancedValidity gives an SMS-SUBMIT whose TP-VP is in the relative
-// format, at the offset, one in the enhanced format (23.040 9.2.3.3 and
-// 9.2.3.12.3): a number of seconds.
-func withEnhancedValidity(raw []byte, offset int) []byte {
-	out := slices.Concat(raw[:offset], []byte{0x02, enhancedSeconds, 0, 0, 0, 0, 0}, raw[offset+1:])
-	out[0] = out[0]&^0x18 | 0x08
-	return out
 }

@@ -101,6 +101,7 @@ func (o *owing) result(line string) (r Result, ok bool) {
 	} else {
 		r, _ = classify(o.vendor, []string{line}, nil, f)
 	}
+	r.Validity = o.doubt.Validity
 	return r, r.Class != Ambiguous
 }
 

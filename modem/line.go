@@ -16,6 +16,7 @@ type Line struct {
 	session *session
 	name    string
 	id      identity
+	card    Card // the operator's settings for the SIM, or zero
 	worker  *worker
 	closed  chan struct{}
 	once    sync.Once
@@ -23,6 +24,8 @@ type Line struct {
 	owes    bool  // the answer to its last message may still come; as why
 	// sickness is what its last message has shown, whatever closed it; as why.
 	sickness error
+	// keepsLink: as in Info.
+	keepsLink bool
 }
 
 // restOrder is a caller's wish that a modem stay down for some time.
@@ -33,7 +36,9 @@ type restOrder struct {
 }
 
 func newLine(s *session, w *worker) *Line {
-	return &Line{session: s, name: w.name(), id: s.identity(), worker: w, closed: make(chan struct{})}
+	id := s.identity()
+	card, _ := w.pool.cards.find(id)
+	return &Line{session: s, name: w.name(), id: id, card: card, worker: w, keepsLink: s.keepsLink, closed: make(chan struct{})}
 }
 
 // alias tells the SIM in this modem from all others where its IMSI is not
@@ -92,7 +97,9 @@ const turnPatience = 5 * time.Second
 // one after the other, and one that waits longer than turnPatience is given
 // back. If ctx ends before the payload is written the message is not sent;
 // after that its answer is waited for, for 180 s at most. A refusal whose cause
-// the modem can be rid of is followed by one more try.
+// can be done away with is followed by one more try, or two where TP-VP in the
+// enhanced format was asked for: that format goes first, and once it was refused
+// no message of this SIM has it while the port is open.
 func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 	patient, cancel := context.WithTimeout(ctx, turnPatience)
 	defer cancel()
@@ -119,10 +126,7 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		return unsent(Temporary, "closed")
 	}
 	l.worker.setState(Sending, "")
-	r, sound := l.submit(ctx, sub)
-	if sound && l.mend(ctx, &sub, r) {
-		r, sound = l.submit(ctx, sub)
-	}
+	r, sound := l.submitMended(ctx, sub)
 	if !sound { // nothing else is to be asked before the modem is looked after
 		l.session.suspect.Store(true)
 	}
@@ -139,6 +143,28 @@ func (l *Line) Submit(ctx context.Context, sub Submission) Result {
 		l.close(errSuspect)
 	}
 	return r
+}
+
+// submitMended writes one message, and once more, or twice where its validity may
+// be written in a simpler way, when what it was refused for is done away with. The
+// caller has the turn.
+func (l *Line) submitMended(ctx context.Context, sub Submission) (r Result, sound bool) {
+	sub.Enhanced = sub.Enhanced && !l.unenhanced()
+	more := 1
+	if sub.Enhanced {
+		more = 2
+	}
+	for simpler := false; ; more-- {
+		r, sound = l.submit(ctx, sub)
+		if simpler && r.Class == Accepted || r.Validity == ValidityEnhanced && (r.CMS == 198 || r.CMS == 199) {
+			l.session.noEnhanced.note(l.IMSI())
+		}
+		enhanced := sub.Enhanced
+		if more == 0 || !sound || !l.mend(ctx, &sub, r) {
+			return r, sound
+		}
+		simpler = enhanced && !sub.Enhanced // and nothing else is new
+	}
 }
 
 // submit writes one message; sound tells whether the next may follow at once.
@@ -171,6 +197,7 @@ func (l *Line) submit(ctx context.Context, sub Submission) (r Result, sound bool
 	s.mu.Unlock()
 	vendor := s.profile().CMS
 	r, sound = classify(vendor, info, err, f)
+	r.Validity = sub.validityFormat()
 	s.modeAt = time.Time{}
 	if r.Class == Accepted && sound {
 		s.modeAt, s.proven = f.Ended, true // it has taken a PDU
@@ -188,9 +215,16 @@ func (l *Line) mend(ctx context.Context, sub *Submission, r Result) bool {
 	var err error
 	switch r.CMS {
 	case 198, 199: // the service centre takes no TP-VP, or not in this format
-		sub.withoutVP = true
-	case 303, 304, 305: // so says a modem that has fallen out of PDU mode, or has lost octets
-		return l.session.backInPDUMode(ctx) || l.session.slowDown()
+		sub.withoutVP = !sub.Enhanced
+		sub.Enhanced = false
+	case 303, 304, 305: // so says a modem that has fallen out of PDU mode, does not know the format, or has lost octets
+		switch {
+		case l.session.backInPDUMode(ctx):
+		case sub.Enhanced && r.Committed:
+			sub.Enhanced = false
+		default:
+			return l.session.slowDown()
+		}
 	case 320, 322: // some modems keep a copy of what they send
 		err = l.session.purge(ctx)
 	case 330:

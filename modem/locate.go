@@ -81,7 +81,7 @@ func (w *worker) choose(all []candidate) (candidate, bool) {
 		if tried = tried && t.id == c.id; !tried {
 			t = attempt{}
 		}
-		if now.Before(t.until) || w.ladder.waits(c.id, now) || w.pool.busy(w, c) {
+		if now.Before(t.until) || w.ladder.waits(c.id, now) && !w.unparkedSince(w.ladder.climbed) || w.pool.busy(w, c) {
 			continue
 		}
 		if best.path == "" || t.until.Before(last) {

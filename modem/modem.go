@@ -30,6 +30,12 @@ type Submission struct {
 	// Validity is TP-VP in the relative format (TS 23.040 9.2.3.12.1):
 	// 0 is 5 minutes, 1 is 10 minutes, …
 	Validity byte
+	// Enhanced asks for TP-VP in the enhanced format (TS 23.040 9.2.3.12.3) of
+	// the length Life instead, in whole seconds, rounded down, from 1 s to
+	// 99:59:59. Where that format was refused since the modem's port was opened,
+	// or is refused now, the message goes out with Validity.
+	Enhanced bool
+	Life     time.Duration
 	// Report asks for a delivery report (TP-SRR).
 	Report bool
 	// Replace is TP-PID 0x41…0x47 for a replace-type message, or 0.
@@ -41,9 +47,6 @@ type Submission struct {
 
 	// withoutVP leaves TP-VP out, for a service centre that refuses it.
 	withoutVP bool
-	// enhancedVP writes TP-VP in the enhanced format, to see whether it is
-	// taken.
-	enhancedVP bool
 }
 
 // String keeps numbers and texts out of logs.
@@ -96,6 +99,9 @@ type Result struct {
 	Soon time.Duration
 	// Committed: Ctrl-Z was handed whole to the port.
 	Committed bool
+	// Validity is the format of TP-VP that the message was last written with;
+	// "" if it never was.
+	Validity ValidityFormat
 	// Began is when the first byte of AT+CMGS was written (zero: never),
 	// CommittedAt when Ctrl-Z was, Ended when the answer was in.
 	Began, CommittedAt, Ended time.Time
@@ -284,8 +290,10 @@ type Status struct {
 	Port                          string
 	Manufacturer, Model, Firmware string
 	IMEI, IMSI                    string
-	Operator                      string
-	Registered                    bool
+	// Card is the Name of the operator's Card that the SIM is; "" for none.
+	Card       string
+	Operator   string
+	Registered bool
 	// USB is the place of the modem's USB device on the bus, as "1-1.4", and
 	// Serial its USB serial number; "" where there is none.
 	USB, Serial string

@@ -4,7 +4,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"github.com/warthog618/sms/encoding/gsm7"
@@ -54,8 +56,8 @@ func encodeSubmit(s Submission) (pdu string, octets int, err error) {
 	if !s.withoutVP {
 		raw[validityOffset(s.To)] = s.Validity
 	}
-	if s.enhancedVP {
-		raw = withEnhancedValidity(raw, validityOffset(s.To))
+	if s.Enhanced && !s.withoutVP {
+		raw = withEnhancedValidity(raw, validityOffset(s.To), s.Life)
 	}
 	return "00" + strings.ToUpper(hex.EncodeToString(raw)), len(raw), nil
 }
@@ -63,6 +65,40 @@ func encodeSubmit(s Submission) (pdu string, octets int, err error) {
 // validityOffset is where TP-VP is in an SMS-SUBMIT to the given number:
 // behind first octet, TP-MR, TP-DA (length, type, digits), TP-PID and TP-DCS.
 func validityOffset(to string) int { return 2 + 2 + (len(to)+1)/2 + 2 }
+
+// maxEnhanced is the longest validity that hours, minutes and seconds of two
+// digits say.
+const maxEnhanced = 100*time.Hour - time.Second
+
+// withEnhancedValidity gives an SMS-SUBMIT whose TP-VP is in the relative
+// format, at the offset, one in the enhanced format (23.040 9.2.3.3 and
+// 9.2.3.12.3): a number of seconds up to 255, and beyond that hours, minutes and
+// seconds as in TP-SCTS.
+func withEnhancedValidity(raw []byte, offset int, life time.Duration) []byte {
+	seconds := int(min(max(life, time.Second), maxEnhanced) / time.Second)
+	vp := [7]byte{0x02, byte(seconds)}
+	if seconds > 255 {
+		vp = [7]byte{0x03, semiOctet(seconds / 3600), semiOctet(seconds / 60 % 60), semiOctet(seconds % 60)}
+	}
+	out := slices.Concat(raw[:offset], vp[:], raw[offset+1:])
+	out[0] = out[0]&^0x18 | 0x08
+	return out
+}
+
+// semiOctet is a number below 100 as two decimal digits, the first in the lower
+// half.
+func semiOctet(n int) byte { return byte(n%10<<4 | n/10) }
+
+// validityFormat is the format of TP-VP that s is encoded with.
+func (s Submission) validityFormat() ValidityFormat {
+	switch {
+	case s.withoutVP:
+		return ValidityNone
+	case s.Enhanced:
+		return ValidityEnhanced
+	}
+	return ValidityRelative
+}
 
 func setText(t *tpdu.TPDU, text string) error {
 	if text == "" {

@@ -66,8 +66,9 @@ type Timeouts struct {
 	Wake, Quiet time.Duration
 	// Poll is the pause between two looks at what is waited for (1.5 s).
 	Poll time.Duration
-	// Health is how often an idle modem is looked after (30 s).
-	Health time.Duration
+	// Health is how often an idle modem is looked after (30 s), Tidy how often
+	// its memory and routing are looked at (1 min at least).
+	Health, Tidy time.Duration
 	// Owed is how long the answer of a message that timed out is waited for
 	// before the next message (60 s).
 	Owed time.Duration
@@ -91,6 +92,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Quiet, 300 * time.Millisecond},
 		{&t.Poll, 1500 * time.Millisecond},
 		{&t.Health, 30 * time.Second},
+		{&t.Tidy, tidyEvery},
 		{&t.Owed, 60 * time.Second},
 		{&t.Appear, 250 * time.Millisecond},
 		{&t.Retry, 10 * time.Second},

@@ -249,10 +249,16 @@ func (p *preparation) pduMode(ctx context.Context) error {
 // message (27.005 3.5.6), where its profile says that this works. A refusal
 // costs the time of a new link and nothing else.
 func (p *preparation) keepLink(ctx context.Context) error {
+	p.keepsLink = false
 	if cmms := p.profile().CMMS; cmms == nil || !*cmms {
 		return nil
 	}
-	return p.optional(ctx, "+CMMS=2")
+	_, err := p.ask(ctx, "+CMMS=2", limitQuick)
+	p.keepsLink = err == nil
+	if answered(err) {
+		return nil
+	}
+	return err
 }
 
 // survey learns what the operator wants to see.
@@ -310,7 +316,7 @@ func (p *preparation) settled(ctx context.Context) error {
 			return err
 		}
 		for _, step := range [...]func(context.Context) error{
-			p.echoOff, p.customs, p.prerequisites, p.errorNumbers, p.register, p.pduMode, p.storage, p.route,
+			p.echoOff, p.customs, p.prerequisites, p.errorNumbers, p.register, p.pduMode, p.keepLink, p.storage, p.route,
 		} {
 			if err := step(ctx); err != nil {
 				return err

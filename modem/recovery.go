@@ -60,6 +60,12 @@ func (l *ladder) waits(id string, now time.Time) bool {
 // ready notes that the modem does its work again, which is no proof yet.
 func (l *ladder) ready() { l.worked, l.mutes, l.until = time.Now(), 0, time.Time{} }
 
+// startsByHand tells that the modem may be mute because somebody had it start
+// anew.
+func (l *ladder) startsByHand() bool {
+	return l.rung < rungReset && !l.reset.IsZero() && time.Since(l.reset) < startUp
+}
+
 // begin notes a new trouble. It is at the foot of the ladder if the modem has
 // worked long enough since the last.
 func (l *ladder) begin(sick error) {
@@ -117,7 +123,7 @@ func (w *worker) climb(ctx context.Context, s *session, c candidate, why error, 
 		w.happened(EventReopen, "")
 		return false
 	case rungReset:
-		w.restart(ctx, s)
+		_ = w.restart(ctx, s) // where it fails, the next rung comes
 		return false
 	case rungUSB:
 		if w.resetUSB(c) {
@@ -130,16 +136,18 @@ func (w *worker) climb(ctx context.Context, s *session, c candidate, why error, 
 
 // restart tells the modem to start anew. Its OK may never come, so nobody
 // waits for it, but for the octets to leave: closing the port drops them.
-func (w *worker) restart(ctx context.Context, s *session) {
+func (w *worker) restart(ctx context.Context, s *session) error {
 	if p := s.profile(); p.Name != "" {
 		w.profile = p
 	}
 	command := w.profile.ResetCommand()
 	w.happened(EventReset, command)
 	w.ladder.reset = time.Now()
-	if err := s.wire.Force(command); err == nil {
-		_ = s.pause(ctx, time.Second)
+	if err := s.wire.Force(command); err != nil {
+		return err
 	}
+	_ = s.pause(ctx, time.Second)
+	return nil
 }
 
 // resetUSB resets the modem's USB device, if that is possible, wise, and no

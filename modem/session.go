@@ -52,6 +52,7 @@ type session struct {
 	modeless   bool      // the modem won't tell whether it is in PDU mode
 	inPDU      bool      // it was brought into PDU mode
 	modeAt     time.Time // when it last showed that it is in it
+	keepsLink  bool      // AT+CMMS is on
 	habits
 	talkedAt time.Time // when the last command was over
 	centre   string    // the service centre address to be used, "" if unknown
@@ -72,6 +73,8 @@ type session struct {
 	// revived is set by signs that the modem or its SIM has just started.
 	revived atomic.Bool
 	chores  *chores
+	// noEnhanced is the SIM with which TP-VP in the enhanced format was refused.
+	noEnhanced refusal
 	// dialogue is that with the network by USSD codes.
 	dialogue *ussd
 

@@ -56,6 +56,7 @@ type worker struct {
 	status Status
 	rest   restOrder // until when the modem is parked
 	line   *Line     // the newest one
+	orders orders
 }
 
 // errTaken: another worker was faster.
@@ -139,19 +140,27 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 	stop := context.AfterFunc(ctx, s.close)
 	defer stop()
 
+	defer w.disengage()
 	w.seenLate = 0
 	if c.first {
 		err = s.glance(ctx)
 	}
 	for err == nil || again(err) {
 		prepared := false
-		if err = w.prepare(ctx, s, c); err == nil {
+		work, over := w.engage(ctx)
+		if err = w.prepare(work, s, c); err == nil {
 			prepared = true
 			w.ready(s, c)
-			err = w.operate(ctx, s)
+			err = w.operate(work, s)
 		}
+		interrupted := work.Err() != nil && ctx.Err() == nil
+		over()
 		w.countRestarts(s)
 		switch {
+		case interrupted && w.obey(ctx, s):
+			return "", errReset
+		case interrupted && errors.Is(err, context.Canceled):
+			err = errSuspect // all is prepared anew
 		case errors.Is(err, errSuspect):
 			w.happened(EventResync, "")
 			w.lookForOthers(c.path)
@@ -235,7 +244,9 @@ func (w *worker) claim(id identity, c candidate, complete bool) error {
 	if err != nil {
 		return err
 	}
+	card, _ := w.pool.cards.find(id)
 	w.set(func(s *Status) {
+		s.Card = card.Name
 		s.Manufacturer, s.Model, s.Firmware = id.manufacturer, id.model, id.firmware
 		s.IMEI, s.IMSI, s.USB, s.Serial = id.imei, id.imsi, c.usb.Device, c.usb.Serial
 		if found.name != "" {
@@ -335,6 +346,9 @@ func (w *worker) down(err error, c candidate) {
 	case errors.Is(err, errStranger):
 		reason = "the modem has gone from its port; the port beside it belongs to another modem"
 	case errors.Is(err, errTaken):
+		return
+	case errors.Is(err, errReset), errors.Is(err, errMute) && w.ladder.startsByHand():
+		w.away(Starting, strings.TrimPrefix(errReset.Error(), "modem: "))
 		return
 	default:
 		reason = strings.TrimPrefix(reason, "modem: ")

@@ -147,7 +147,7 @@ type Wake struct {
 type patienceKey struct{}
 
 // Patience is how long an Update made with WithPatience waits for company.
-const Patience = 5 * time.Millisecond
+const Patience = 20 * time.Millisecond
 
 // WithPatience lets the Updates made with the returned context wait for up to
 // Patience for others whose commit they can share: for what nobody waits for,

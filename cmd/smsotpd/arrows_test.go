@@ -38,16 +38,17 @@ func arrows() []arrow {
 
 		{"keyring imports no other room", "gateway/keyring", nil},
 		{"number imports no other room", "gateway/number", nil},
-		{"dispatch alone imports a sibling: queue; of modem it takes the value types", "gateway/dispatch", with("gateway/queue", "modem")},
+		{"dispatch alone imports a sibling: queue; of modem it takes the value types", "gateway/dispatch", with("gateway/queue", "modem", "gateway/dispatch/...")},
+		{"dispatch's inner rooms know the lower ones alone", "gateway/dispatch/...", lower},
 		{"access serves api, compat and web, and knows keys and storage", "gateway/access", lower},
 
-		{"the native API stands on gateway and access", "gateway/api", []string{"gateway", "gateway/access", "gateway/inbound", "gateway/queue", "gateway/verification", "modem"}},
+		{"the native API stands on gateway and access", "gateway/api", []string{"gateway", "gateway/access", "gateway/dispatch/budget", "gateway/dispatch/health", "gateway/inbound", "gateway/ledger", "gateway/queue", "gateway/verification", "modem"}},
 		{"compat stands on gateway and access", "gateway/compat", []string{"gateway", "gateway/access", "gateway/queue", "gateway/verification"}},
 		{"web stands on gateway and access", "gateway/web", []string{"gateway", "gateway/access", "gateway/queue", "gateway/verification", "modem"}},
 
 		{
 			"the front door puts the rooms together and knows nothing of HTTP", "gateway",
-			with("gateway/verification", "gateway/guard", "gateway/ledger", "gateway/text", "gateway/queue", "gateway/dispatch", "gateway/inbound", "gateway/webhook", "modem"),
+			with("gateway/verification", "gateway/guard", "gateway/ledger", "gateway/text", "gateway/queue", "gateway/dispatch/...", "gateway/inbound", "gateway/webhook", "modem"),
 		},
 		{"siblings never import one another", "gateway/...", lower},
 	}

@@ -7,15 +7,11 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,71 +95,24 @@ func (p watchedPort) Write(data []byte) (int, error) {
 	return p.Port.Write(data)
 }
 
-// starter is one kept-alive connection that starts verifications with as little
-// work of its own as it can.
-type starter struct {
-	conn net.Conn
-	in   *bufio.Reader
-	head string
-}
-
 func (d *benchDaemon) connect(b *testing.B) *starter {
 	b.Helper()
-	address := strings.TrimPrefix(d.url, "http://")
-	conn, err := net.Dial("tcp", address)
+	c, err := dialStarter(b.Context(), d.url, d.key)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = conn.Close() })
-	return &starter{conn: conn, in: bufio.NewReader(conn), head: "POST /v1/verifications HTTP/1.1\r\nHost: " + address +
-		"\r\nAuthorization: Bearer " + d.key + "\r\nContent-Type: application/json\r\nContent-Length: "}
-}
-
-// start starts the verification of the n-th number.
-func (c *starter) start(n int) error {
-	body := fmt.Sprintf(`{"to":"+336%08d"}`, 10_000_000+n%80_000_000)
-	if _, err := fmt.Fprintf(c.conn, "%s%d\r\n\r\n%s", c.head, len(body), body); err != nil {
-		return err
-	}
-	status, length := "", 0
-	for line := "-"; line != ""; {
-		raw, err := c.in.ReadSlice('\n')
-		if err != nil {
-			return err
-		}
-		line = strings.TrimRight(string(raw), "\r\n")
-		if status == "" {
-			status = line
-		}
-		if v, ok := strings.CutPrefix(line, "Content-Length: "); ok {
-			length, _ = strconv.Atoi(v) //nolint:errcheck // 0 fails below
-		}
-	}
-	if status != "HTTP/1.1 201 Created" {
-		return fmt.Errorf("status line %q", status)
-	}
-	_, err := c.in.Discard(length)
-	return err
+	b.Cleanup(func() { _ = c.conn.Close() })
+	return c
 }
 
 // startAll starts n verifications over the connections and returns how long it
 // took.
 func startAll(b *testing.B, clients []*starter, from, n int) time.Duration {
 	b.Helper()
-	var next atomic.Int64
-	var wg sync.WaitGroup
 	began := time.Now()
-	for _, c := range clients {
-		wg.Go(func() {
-			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				if err := c.start(from + int(i)); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
+	if err := startSome(clients, from, n); err != nil {
+		b.Fatal(err)
 	}
-	wg.Wait()
 	return time.Since(began)
 }
 
@@ -360,7 +309,7 @@ func benchGap(b *testing.B, air time.Duration) {
 		}
 		commits = append(commits, time.Since(began))
 	}
-	gap, loopGap, commit := median(gaps), median(loop), median(commits)
+	gap, loopGap, commit := medianSeconds(gaps), medianSeconds(loop), medianSeconds(commits)
 	b.ReportMetric(gap*1000, "ms-gap")
 	b.ReportMetric(loopGap*1000, "ms-bare-loop")
 	b.ReportMetric(commit*1000, "ms-bare-commit")
@@ -404,42 +353,24 @@ func bareGap(ctx context.Context, s *bolt.Store, n int, value []byte) error {
 // from one AT+CMGS to the next.
 func bareLoop(b *testing.B, link string, n int) []time.Duration {
 	b.Helper()
-	const pdu = "0001000B913316325476F800000AE8329BFD4697D9EC37"
-	port, err := modem.Devices{}.Open(link)
+	m, err := openBareModem(link, false)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer func() { _ = port.Close() }()
-	in := bufio.NewReader(port)
-	say := func(text, until string) {
-		if _, err := io.WriteString(port, text); err != nil {
-			b.Fatal(err)
-		}
-		for got := ""; !strings.HasSuffix(got, until); {
-			c, err := in.ReadByte()
-			if err != nil {
-				b.Fatal(err)
-			}
-			if got += string(c); strings.HasSuffix(got, "ERROR") {
-				b.Fatalf("%q was answered %q", text, got)
-			}
-		}
-	}
-	say("ATE0\r", "OK\r\n")
-	say("AT+CMGF=0\r", "OK\r\n")
-	say("AT+CNMI=2,0,0,0,0\r", "OK\r\n")
+	defer func() { _ = m.port.Close() }()
 	took := make([]time.Duration, 0, n)
 	for range n {
 		began := time.Now()
-		say(fmt.Sprintf("AT+CMGS=%d\r", len(pdu)/2-1), "> ")
-		say(pdu+"\x1a", "OK\r\n")
+		if err := m.send(); err != nil {
+			b.Fatal(err)
+		}
 		took = append(took, time.Since(began))
 	}
 	return took
 }
 
-// median is in seconds.
-func median(took []time.Duration) float64 {
+// medianSeconds is in seconds.
+func medianSeconds(took []time.Duration) float64 {
 	slices.Sort(took)
 	return took[len(took)/2].Seconds()
 }
@@ -515,26 +446,20 @@ func BenchmarkFootprint(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// cpuTime is the process's user and system time: proc(5), stat, in ticks of
-// 1/100 s.
 func cpuTime(b *testing.B, pid int) time.Duration {
 	b.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	spent, err := processTime(pid)
 	if err != nil {
 		b.Skip("no proc(5): ", err)
 	}
-	fields := strings.Fields(string(raw[bytes.LastIndexByte(raw, ')')+1:]))
-	user, _ := strconv.Atoi(fields[11])   //nolint:errcheck // proc(5)
-	system, _ := strconv.Atoi(fields[12]) //nolint:errcheck // proc(5)
-	return time.Duration(user+system) * 10 * time.Millisecond
+	return spent
 }
 
 func residentMiB(b *testing.B, pid int) float64 {
 	b.Helper()
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	all, _, err := residentMemory(pid)
 	if err != nil {
 		b.Skip("no proc(5): ", err)
 	}
-	pages, _ := strconv.Atoi(strings.Fields(string(raw))[1]) //nolint:errcheck // proc(5)
-	return float64(pages*os.Getpagesize()) / (1 << 20)
+	return all
 }

@@ -56,6 +56,12 @@ type chaosPlan struct {
 	// quick divides all times: those that faults take, and the driver's.
 	quick       time.Duration
 	air, report sim.Delay
+	// operators are those of the SIMs, in turn; nil: all are of one.
+	operators []string
+	// reports is how the service centre treats its delivery reports.
+	reports sim.ReportChaos
+	// adapt changes how the gateway is set up; nil: nothing.
+	adapt func(*gateway.Options)
 }
 
 // TestChaos lets eight modems suffer from faults of every kind while messages
@@ -163,6 +169,7 @@ func newChaos(t *testing.T, plan chaosPlan) *chaos {
 	c.ports = newBus(plan.dir, c.note)
 	c.network = sim.NewNetwork(sim.NetworkConfig{
 		Seed: seed, Keep: 1 << 20, OnDeliver: c.deliver, OnReport: c.report, Air: plan.air, Report: plan.report,
+		Reports: plan.reports,
 	})
 	return c
 }
@@ -205,10 +212,14 @@ func (c *chaos) plug() {
 			kinds = append(kinds, p)
 		}
 	}
-	for range chaosModems {
+	for i := range chaosModems {
 		kind := kinds[c.dice.IntN(len(kinds))]
 		kind.Boot = c.quickBoot(kind.Boot)
-		m, err := c.network.NewModem(sim.ModemConfig{Profile: kind, FirstMR: byte(c.dice.IntN(256))})
+		config := sim.ModemConfig{Profile: kind, FirstMR: byte(c.dice.IntN(256))}
+		if n := len(c.plan.operators); n > 0 {
+			config.Operator = c.plan.operators[i%n]
+		}
+		m, err := c.network.NewModem(config)
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -274,10 +285,14 @@ func (c *chaos) serve(database string) *daemonUnderTest {
 	service := gateway.DefaultService()
 	service.Verification.TTL = chaosLife
 	d := &daemonUnderTest{fleet: new(fleet), host: c.ports.host(), database: database}
-	d.gw, err = gateway.New(gateway.Options{
+	options := gateway.Options{
 		Store: store, Keys: c.keys, Services: []gateway.Service{service}, Fleet: d.fleet, Logger: log,
 		Guard: guard.Policy{AllowRegions: []string{"FR"}},
-	})
+	}
+	if c.plan.adapt != nil {
+		c.plan.adapt(&options)
+	}
+	d.gw, err = gateway.New(options)
 	must(err)
 	d.fleet.Pool, err = modem.NewPool(modem.PoolConfig{
 		Ports: []string{c.ports.pattern()}, Opener: d.host, Logger: log, Timeouts: c.timeouts(),

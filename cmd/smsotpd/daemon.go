@@ -28,7 +28,9 @@ type daemon struct {
 	log    *slog.Logger
 	life   *lifecycle
 	// url is where the HTTP API answers.
-	url string
+	url          string
+	gateway      *gateway.Gateway
+	capabilities *capabilities
 }
 
 // startDaemon opens the state directory and starts everything on it: when it
@@ -60,6 +62,7 @@ func startDaemon(ctx context.Context, config Config, opener modem.Opener, log *s
 	if err != nil {
 		return nil, err
 	}
+	d.gateway = gw
 	return d, d.startServers(ctx, gw, registry, listeners)
 }
 
@@ -69,14 +72,30 @@ func (d *daemon) startGateway(opener modem.Opener, registry *prometheus.Registry
 	if err != nil {
 		return nil, &kindError{errConfig, err}
 	}
+	policy, err := d.config.policy()
+	if err != nil {
+		return nil, &kindError{errConfig, err}
+	}
+	zone, err := d.config.Budget.zone()
+	if err != nil {
+		return nil, &kindError{errConfig, err}
+	}
+	balances, err := d.config.balances()
+	if err != nil {
+		return nil, &kindError{errConfig, err}
+	}
+	d.capabilities = newCapabilities(d.config.StateDir, d.log)
 	fleet := new(fleet)
 	gw, err := gateway.New(gateway.Options{
 		Store: d.store, Keys: d.keys, Services: services,
 		Guard: guard.Policy{AllowRegions: d.config.AllowRegions},
-		Fleet: fleet,
+		Fleet: fleet, Dispatch: &policy, BudgetZone: zone, Can: d.capabilities.of,
+		Canary: d.config.canary(), Balances: balances,
 		USSD: func(ctx context.Context, name, code string) (modem.USSDReply, error) {
 			return fleet.USSD(ctx, name, code) // there is a pool only below
 		},
+		Reset:  func(ctx context.Context, name string) error { return fleet.Reset(ctx, name) },
+		Unpark: func(name string) error { return fleet.Unpark(name) },
 		Logger: d.log, Metrics: registry,
 		NeedModem: len(d.config.Modems) > 0, InboundRetention: d.config.InboundRetention,
 	})

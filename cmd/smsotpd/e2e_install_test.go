@@ -22,6 +22,9 @@ type plan struct {
 	air string
 	// pin locks the SIMs; none if "".
 	pin string
+	// operators are those of the SIMs, in turn; regions are those that may be
+	// sent to, FR alone if nil.
+	operators, regions []string
 	// script is the simulator's, config the gateway's beyond the basics.
 	script, config string
 	// ports are the values of --modem; all simulated ones if nil.
@@ -71,8 +74,12 @@ func install(t *testing.T, p plan) *installation {
 			ports = append(ports, n.port(i))
 		}
 	}
+	regions := `"FR"`
+	if p.regions != nil {
+		regions = `"` + strings.Join(p.regions, `", "`) + `"`
+	}
 	config := "state_dir = " + quoted(n.state) + "\nkey_file = \"master.key\"\nlisten = \"127.0.0.1:0\"\n" +
-		"allow_region = [\"FR\"]\nlog_level = \"debug\"\nmetrics_public = true\nmodem = ["
+		"allow_region = [" + regions + "]\nlog_level = \"debug\"\nmetrics_public = true\nmodem = ["
 	for _, port := range ports {
 		config += quoted(port) + ", "
 	}
@@ -90,6 +97,9 @@ func (n *installation) simulate(p plan) {
 	if p.pin != "" {
 		args = append(args, "--pin", p.pin)
 		n.write("pin", p.pin+"\n")
+	}
+	if p.operators != nil {
+		args = append(args, "--operator", strings.Join(p.operators, ","))
 	}
 	if p.script != "" {
 		n.write("script.toml", p.script)
@@ -113,8 +123,9 @@ func (n *installation) inspectLogs() {
 	for _, path := range logs {
 		text := readAll(path)
 		for _, sign := range []string{"DATA RACE", "panic:", "fatal error:", "goroutine "} {
-			if strings.Contains(text, sign) {
-				n.t.Errorf("%s has %q:\n%s", filepath.Base(path), sign, tail(path))
+			if at := strings.Index(text, sign); at >= 0 {
+				n.t.Errorf("%s has %q:\n%.6000s", filepath.Base(path), sign, text[at:])
+				break
 			}
 		}
 	}

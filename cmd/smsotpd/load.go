@@ -92,6 +92,7 @@ func decode(settings *koanf.Koanf) (Config, error) {
 			MatchName: func(key, field string) bool { return key == field },
 			DecodeHook: mapstructure.ComposeDecodeHookFunc(
 				secondsHook,
+				wholeHook,
 				mapstructure.StringToTimeDurationHookFunc(),
 				mapstructure.TextUnmarshallerHookFunc(),
 			),
@@ -122,6 +123,14 @@ func secondsHook(from, to reflect.Type, value any) (any, error) {
 	return value, nil
 }
 
+// wholeHook refuses fractions for whole numbers, which would be cut off.
+func wholeHook(from, to reflect.Type, value any) (any, error) {
+	if from.Kind() == reflect.Float64 && to.Kind() == reflect.Int {
+		return nil, errors.New("expected a whole number")
+	}
+	return value, nil
+}
+
 // decodeError names the keys whose values have the wrong type or form.
 func decodeError(err error) error {
 	var wrong []string
@@ -134,6 +143,9 @@ func decodeError(err error) error {
 			}
 		} else if rest, ok := strings.CutPrefix(text, "'"); ok { // 'service[name].key' what is wrong
 			key, what, _ := strings.Cut(rest, "' ")
+			if key == "route" {
+				what = "expected a list of tables, each under [[route]]"
+			}
 			wrong = append(wrong, keyPath(key)+": "+plainly(what))
 		} else if inner := errors.Unwrap(err); inner != nil {
 			walk(inner)
@@ -158,7 +170,21 @@ func plainly(what string) string {
 }
 
 // keyPath turns the decoder's service[name].key into the file's
-// service.name.key.
+// service.name.key. An index into a list stays as it is: route[0].key.
 func keyPath(path string) string {
-	return strings.NewReplacer("[", ".", "]", "").Replace(path)
+	head, rest, _ := strings.Cut(path, "[")
+	named := slices.Contains([]string{"service", "sim", "profile"}, head)
+	s := head
+	for i, part := range strings.Split(rest, "[") {
+		key, behind, ok := strings.Cut(part, "]")
+		switch {
+		case !ok:
+			s += part
+		case isDigits(key, 1, maxWord) && !(i == 0 && named):
+			s += "[" + part
+		default:
+			s += "." + key + behind
+		}
+	}
+	return s
 }

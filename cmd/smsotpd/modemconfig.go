@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/modem"
 )
 
@@ -28,6 +29,12 @@ type SIMConfig struct {
 	SMSC string `koanf:"smsc"`
 	// Number is its own.
 	Number string `koanf:"number"`
+	// Labels are words that routes select it by.
+	Labels []string `koanf:"labels"`
+	// Budget is what holds for it in place of the common one.
+	Budget budget.Change `koanf:"budget"`
+	// Balance is how its balance is asked for; nil: not at all.
+	Balance *BalanceConfig `koanf:"balance"`
 }
 
 // traceAll traces every modem.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -40,7 +41,8 @@ func (p *program) modemsCommand() *cobra.Command {
 	}
 	addTarget(cmd.Flags())
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, as GET /v1/modems gives it")
-	cmd.AddCommand(p.modemsUSSDCommand())
+	cmd.AddCommand(p.modemsUSSDCommand(), p.modemsPauseCommand(), p.modemsResumeCommand(),
+		p.modemsDrainCommand(), p.modemsResetCommand(), p.modemsBudgetCommand())
 	return cmd
 }
 
@@ -92,16 +94,32 @@ func printModems(w io.Writer, modems []api.Modem) error {
 		return err
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tSTATUS\tOPERATOR\tSIGNAL\tTODAY\tPORT\tMODEL\tREMARKS")
+	fmt.Fprintln(table, "NAME\tSTATUS\tOPERATOR\tSIGNAL\tTODAY\tARRIVES\tVERIFIED\tPORT\tMODEL\tREMARKS")
 	for _, m := range modems {
 		signal := "-"
 		if m.SignalDBm != nil {
 			signal = fmt.Sprintf("%d dBm", *m.SignalDBm)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
-			m.Name, m.Status, dash(m.Operator), signal, m.SentToday, m.Port, dash(m.Model), remark(m))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+			m.Name, m.Status, dash(m.Operator), signal, today(m), percent(m.DeliveryRate), percent(m.VerifiedRate), m.Port, dash(m.Model), remark(m))
 	}
 	return table.Flush()
+}
+
+// today is what was sent today, of what may be.
+func today(m api.Modem) string {
+	if m.DayLimit == nil {
+		return strconv.Itoa(m.SentToday)
+	}
+	return fmt.Sprintf("%d/%d", m.SentToday, *m.DayLimit)
+}
+
+// percent is a rate, or a dash where it is not known.
+func percent(rate *float64) string {
+	if rate == nil {
+		return "-"
+	}
+	return fmt.Sprintf("%.0f%%", 100**rate)
 }
 
 // remark is all that there is to say of a modem in words.
@@ -111,6 +129,9 @@ func remark(m api.Modem) string {
 		if words != "" {
 			said = append(said, words)
 		}
+	}
+	if m.BreakerWhy != "" {
+		said = append(said, "not trusted: "+m.BreakerWhy)
 	}
 	switch {
 	case m.Recoveries == 1:

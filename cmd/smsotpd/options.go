@@ -66,6 +66,15 @@ type Config struct {
 	// only the file can hold.
 	SIMs     map[string]SIMConfig     `koanf:"sim"`
 	Profiles map[string]modem.Profile `koanf:"profile"`
+	// Routes are the [[route]] tables in their order: which SIMs may carry
+	// what. These and the next, too, only the file can hold.
+	Routes []RouteConfig `koanf:"route"`
+	// Budget is how much each SIM may send.
+	Budget CommonBudgetConfig `koanf:"budget"`
+	// Canary sends messages from SIM to SIM, to see that they arrive.
+	Canary CanaryConfig `koanf:"canary"`
+	// Fleet is how the SIMs work together.
+	Fleet FleetConfig `koanf:"fleet"`
 }
 
 // ServiceConfig is one [service.NAME] table. What it leaves out is as the
@@ -127,7 +136,7 @@ func addOptions(flags *pflag.FlagSet, names ...string) {
 		}
 		addOption(flags, name, field)
 	}
-	flags.String(configFlag, "", "TOML file with these settings and [service.NAME], [sim.NAME] and [profile.NAME] tables")
+	flags.String(configFlag, "", "TOML file with these settings and those that stand in tables, such as [service.NAME] and [sim.NAME]")
 }
 
 func addOption(flags *pflag.FlagSet, name string, field reflect.StructField) {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+
+	"smsotpd/gateway/dispatch"
 )
 
 func TestSize(t *testing.T) {
@@ -69,8 +71,16 @@ func TestReload(t *testing.T) {
 	level := new(slog.LevelVar)
 	log := slog.New(slog.DiscardHandler)
 
-	write("log_level = \"debug\"\nlisten = \"127.0.0.1:9\"")
-	config = reload(config, flags, level, log)
+	var applied dispatch.Policy
+	apply := func(p dispatch.Policy) error {
+		applied = p
+		return nil
+	}
+	write("log_level = \"debug\"\nlisten = \"127.0.0.1:9\"\n[budget]\nper_day = 9\nzone = \"Europe/Paris\"")
+	config = reload(config, flags, level, log, apply)
+	if applied.Limits.PerDay != 9 {
+		t.Errorf("the limits were not applied: %+v", applied.Limits)
+	}
 	if level.Level() != slog.LevelDebug {
 		t.Error("the log level was not applied")
 	}
@@ -81,12 +91,12 @@ func TestReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if keys := differences(config, fresh); !slices.Equal(keys, []string{"listen"}) {
+	if keys := differences(config, fresh); !slices.Equal(keys, []string{"listen", "budget"}) {
 		t.Errorf("needs a restart: %v", keys)
 	}
 
 	write(`log_level = "loud"`)
-	if again := reload(config, flags, level, log); again.LogLevel != "debug" || level.Level() != slog.LevelDebug {
+	if again := reload(config, flags, level, log, apply); again.LogLevel != "debug" || level.Level() != slog.LevelDebug {
 		t.Error("a wrong configuration changed something")
 	}
 }

@@ -121,7 +121,7 @@ func newLogger(w io.Writer, level slog.Leveler, format string) *slog.Logger {
 
 func (p *program) commands() []*cobra.Command {
 	return []*cobra.Command{
-		p.serveCommand(), p.demoCommand(), p.keysCommand(), p.modemsCommand(),
-		p.doctorCommand(), p.verifyCommand(), p.simCommand(), p.versionCommand(),
+		p.serveCommand(), p.demoCommand(), p.keysCommand(), p.modemsCommand(), p.auditCommand(),
+		p.doctorCommand(), p.verifyCommand(), p.simCommand(), p.benchCommand(), p.versionCommand(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"os/signal"
 	"reflect"
@@ -16,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"smsotpd/gateway/dispatch"
 	"smsotpd/modem"
 )
 
@@ -32,7 +34,7 @@ func (p *program) serveCommand() *cobra.Command {
 When it accepts requests it prints one line with its address on stdout; the log
 goes to stderr. SIGTERM and SIGINT stop it gracefully, a second one at once;
 nothing that was accepted is lost either way. SIGHUP reads the configuration
-again and applies the log level.
+again and applies the log level, routes, budgets, labels and [fleet].
 
 Without --allow-region nothing is sent. Without --modem what is accepted waits
 and expires.
@@ -44,9 +46,32 @@ brand, purposes, code_length, code_ttl, checks, cooldowns, resend ("same-code" o
 "new-code"), allow_weak_codes and alternative (another way than SMS is offered).
 
 Single SIMs get tables [sim.NAME]: iccid or imsi say which one is meant, pin_file,
-smsc and number what holds for it. Modems that need it get [profile.NAME], whose
-keys are those of the driver's own (modem/profiles.toml): manufacturer, model and
-firmware say which modems are meant.
+smsc and number what holds for it, labels are words to select it by. Its balance is
+asked for by [sim.NAME.balance]: code ("*100#"), every, pattern (a regular expression
+whose group is the amount in the answer) and low, below which you are told.
+
+Modems that need it get [profile.NAME], whose keys are those of the driver's own
+(modem/profiles.toml): manufacturer, model and firmware say which modems are meant.
+
+[[route]] tables say which SIMs may carry what; the first that fits a message holds:
+name; regions, prefixes ("+3366") and lanes ("code", "notice") are its conditions; sims,
+labels and operators (home network: "208", "20801") select the SIMs, and with fallback =
+true any other one may carry it where none of them can. One that selects by nothing is
+an exception to those behind it. What no route fits may go by any SIM.
+
+[budget] says how much each SIM may send: per_minute, per_hour, per_day, per_month,
+recipients_per_month, segments_per_day, segments_per_month, notices_per_minute,
+notices_per_day; reserve (percent that only codes may use); warm_up_days and
+warm_up_start (messages a day of a new SIM, which grow to per_day); zone
+("Europe/Paris") for days and months, and low (percent left at which you are told).
+[sim.NAME.budget] sets the same keys but zone and low for one SIM; 0 lifts a limit.
+Without these tables nothing is limited.
+
+[fleet] is how the SIMs work together: a message waits up to stick for the SIM that its
+recipient knows; failover sends a code of which no report comes once more by another
+SIM, after failover_min to failover_max. [canary] sends messages from SIM to SIM to see
+that they arrive: every, and pairs ([["left", "right"]]: who sends, who receives); by
+default each SIM whose number is configured receives in turn.
 
 Ports of other hosts are tcp://HOST:PORT as ser2net serves them, raw or telnet;
 rfc2217://HOST:PORT is refused where the server does not speak RFC 2217.`,
@@ -81,15 +106,11 @@ rfc2217://HOST:PORT is refused where the server does not speak RFC 2217.`,
 	return cmd
 }
 
-// gcPercent lets the heap grow to four times what is live before it is
-// collected. Little is live (some 8 MiB without a queue), so that the default of
-// twice would collect many times a second under load, for a tenth of the CPU.
-const gcPercent = 300
-
 // serve runs the daemon until a signal or ctx ends it.
 func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet) error {
-	if p.env["GOGC"] == "" {
-		debug.SetGCPercent(gcPercent)
+	ownGC := p.env["GOGC"] == ""
+	if ownGC {
+		debug.SetGCPercent(mostGC)
 	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -124,10 +145,16 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 			case <-ctx.Done():
 				return nil
 			case <-hangups:
-				inForce = reload(inForce, flags, level, log)
+				inForce = reload(inForce, flags, level, log, func(p dispatch.Policy) error {
+					d.capabilities.reload()
+					return d.gateway.Reload(ctx, p)
+				})
 			}
 		}
 	})
+	if ownGC {
+		d.life.start("heap", tendHeap)
+	}
 	log.Info("started", "version", buildVersion(), "address", d.url, "modems", len(config.Modems), "regions", config.AllowRegions)
 	if _, err := fmt.Fprintf(p.stdout, "listening on %s\n", d.url); err != nil {
 		log.Warn("the address could not be printed", "error", err)
@@ -162,11 +189,21 @@ func stopSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 	return ctx, reset
 }
 
-// reload reads the configuration again, applies the log level, and says what
-// else has changed, which a restart applies. A configuration that is wrong
-// changes nothing. It returns the configuration now in force.
-func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Logger) Config {
+// reload reads the configuration again, applies the log level and what it says of
+// routes and budgets, and says what else has changed, which a restart applies. A
+// configuration that is wrong changes nothing. It returns the configuration now
+// in force; apply makes the policy of the fleet hold.
+func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Logger, apply func(dispatch.Policy) error) Config {
 	config, _, err := loadConfig(flags)
+	if err != nil {
+		log.Error("the configuration was not reloaded", "error", err)
+		return old
+	}
+	inForce := old.reloaded(config)
+	policy, err := inForce.policy()
+	if err == nil {
+		err = apply(policy)
+	}
 	if err != nil {
 		log.Error("the configuration was not reloaded", "error", err)
 		return old
@@ -174,10 +211,25 @@ func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Lo
 	if l, err := config.level(); err == nil {
 		level.Set(l)
 	}
-	inForce := old
-	inForce.LogLevel = config.LogLevel
 	log.Info("the configuration was reloaded", "log_level", config.LogLevel, "needs_restart", differences(inForce, config))
 	return inForce
+}
+
+// reloaded is the configuration with what of another one can come into force
+// without a restart.
+func (c Config) reloaded(other Config) Config {
+	zone, sims := c.Budget.Zone, c.SIMs
+	least, most := c.Fleet.FailoverMin, c.Fleet.FailoverMax
+	c.LogLevel, c.Routes, c.Budget, c.Fleet = other.LogLevel, other.Routes, other.Budget, other.Fleet
+	c.Budget.Zone, c.Fleet.FailoverMin, c.Fleet.FailoverMax = zone, least, most
+	c.SIMs = maps.Clone(sims)
+	for name, s := range sims {
+		if now, there := other.SIMs[name]; there {
+			s.Labels, s.Budget = now.Labels, now.Budget
+		}
+		c.SIMs[name] = s
+	}
+	return c
 }
 
 // differences are the keys whose values differ.

@@ -20,10 +20,11 @@ network, and the phones on it, which show on stdout what they receive. A daemon
 or any other program uses them like real ones.
 
 Commands on stdin plug modems in and out, make messages arrive and more; type
-help. A --script makes faults happen and says what the network answers to USSD
-codes; its form is in modem/sim/example.toml. stderr tells when a fault strikes
-and when a client acts against the protocol; the last line on stdout tells how
-many messages the network took, and counts these acts.
+help. A --script makes faults happen, says what the network answers to USSD
+codes and how badly it treats delivery reports; its form is in
+modem/sim/example.toml. stderr tells when a fault strikes and when a client acts
+against the protocol; the last line on stdout tells how many messages the network
+took, and counts these acts.
 --log appends a JSON line for each message. It holds numbers and texts, as
 stdout does: use made-up ones.
 
@@ -57,10 +58,11 @@ published, and kinds with one odd behaviour each:
 	flags.IntVar(&config.Modems, "modems", 1, "how many")
 	flags.StringVar(&config.Prefix, "prefix", "", "beginning of their ports' paths")
 	flags.StringSliceVar(&config.Profiles, "profile", nil, "kinds of modems, in turn; generic if left out")
+	flags.StringSliceVar(&config.Operators, "operator", nil, "operators of the SIMs, in turn, by MCC and MNC, such as 20801; the test network 00101 if left out")
 	flags.StringSliceVar(&config.Ports, "ports", nil, "ports of each modem, as diag,nmea,at,at2 or mute, at PATH0.if00 and so on, or \"profile\" for those of its kind; a single one if left out")
 	flags.StringVar(&config.PIN, "pin", "", "PIN that locks the SIMs; none if left out")
 	flags.StringVar(&config.LogPath, "log", "", "file to append a JSON line to for each message")
-	flags.StringVar(&config.ScriptPath, "script", "", "TOML file of faults")
+	flags.StringVar(&config.ScriptPath, "script", "", "TOML file of faults, USSD answers and how reports are treated")
 	flags.StringVar(&air, "air", "", "time that a message is in the air: 3s, or the median and 95th percentile of what is drawn: 3s/8s (the default)")
 	flags.StringVar(&report, "report", "", "time until the delivery report, likewise")
 	flags.BoolVar(&config.NoEnhancedValidity, "no-enhanced-validity", false, "the network refuses the enhanced validity format")

@@ -43,7 +43,7 @@ func (c Config) validate() error {
 	if c.MaxStoreSize != 0 && c.MaxStoreSize < 16<<20 {
 		errs = append(errs, errors.New("max_store_size must be at least 16MiB, or 0 for no bound"))
 	}
-	errs = append(errs, c.validateModems())
+	errs = append(errs, c.validateModems(), c.validateFleet())
 	if err := (guard.Policy{AllowRegions: c.AllowRegions}).Validate(); err != nil {
 		errs = append(errs, fmt.Errorf("allow_region: %w", err))
 	}
@@ -149,6 +149,9 @@ func set[T any](to, from *T) {
 
 // at puts the path in front of each of the joined errors.
 func at(path string, err error) error {
+	if err == nil {
+		return nil
+	}
 	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // errors.Join's own shape
 	if !ok {
 		return fmt.Errorf("%s.%w", path, err)

@@ -33,6 +33,7 @@ import (
 	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/inbound"
+	"smsotpd/gateway/ledger"
 	"smsotpd/modem"
 )
 
@@ -51,6 +52,7 @@ type Observer interface {
 	Message(ctx context.Context, id string) (gateway.Message, error)
 	Modems(context.Context) ([]gateway.Modem, error)
 	Inbound(context.Context, inbound.Range) ([]inbound.Message, error)
+	Trail(context.Context, ledger.Range) ([]ledger.Entry, error)
 	Ready(context.Context) gateway.Readiness
 }
 
@@ -59,11 +61,29 @@ type Dialer interface {
 	USSD(ctx context.Context, modem, code string) (modem.USSDReply, error)
 }
 
+// Operator is the part of the gateway by which operators handle the modems;
+// reasons may be "". Its methods return only after what they order is durable.
+type Operator interface {
+	Pause(ctx context.Context, c gateway.Call, modem, reason string) (gateway.Modem, error)
+	Resume(ctx context.Context, c gateway.Call, modem, reason string) (gateway.Modem, error)
+	Drain(ctx context.Context, c gateway.Call, modem, reason string, wait time.Duration) (gateway.Modem, error)
+	ResetModem(ctx context.Context, c gateway.Call, modem, reason string) (gateway.Modem, error)
+}
+
+// Budgeter is the part of the gateway by which operators limit the SIMs.
+type Budgeter interface {
+	Budget(ctx context.Context, modem string) (gateway.BudgetOrder, error)
+	SetBudget(ctx context.Context, c gateway.Call, modem string, b gateway.Budget) (gateway.BudgetOrder, error)
+	ClearBudget(ctx context.Context, c gateway.Call, modem string) (gateway.BudgetOrder, error)
+}
+
 // Gateway is what the API needs of *gateway.Gateway.
 type Gateway interface {
 	Verifier
 	Observer
 	Dialer
+	Operator
+	Budgeter
 }
 
 var _ Gateway = (*gateway.Gateway)(nil)
@@ -103,6 +123,8 @@ type api struct {
 	startBody object[Start]
 	checkBody object[Check]
 	ussdBody  object[USSD]
+	reasons   object[Reason]
+	limits    object[Limits]
 }
 
 // New is the handler of all routes.
@@ -124,6 +146,12 @@ func New(o Options) (http.Handler, error) {
 		return nil, err
 	}
 	if a.ussdBody, err = newObject[USSD](schemas); err != nil {
+		return nil, err
+	}
+	if a.reasons, err = newObject[Reason](schemas); err != nil {
+		return nil, err
+	}
+	if a.limits, err = newObject[Limits](schemas); err != nil {
 		return nil, err
 	}
 	if a.meter, err = newMeter(o.Registerer); err != nil {

@@ -23,7 +23,10 @@ import (
 	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/api"
+	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/dispatch/health"
 	"smsotpd/gateway/inbound"
+	"smsotpd/gateway/ledger"
 	"smsotpd/modem"
 )
 
@@ -42,6 +45,10 @@ type stub struct {
 	call  gateway.Call
 	start gateway.StartRequest
 	code  string
+	// set, reason and wait came with the last order.
+	set    gateway.Budget
+	reason string
+	wait   time.Duration
 
 	err          error
 	verification gateway.Verification
@@ -50,6 +57,9 @@ type stub struct {
 	modems       []gateway.Modem
 	inbound      []inbound.Message
 	asked        inbound.Range
+	budget       gateway.BudgetOrder
+	trail        []ledger.Entry
+	askedTrail   ledger.Range
 	readiness    gateway.Readiness
 	// during runs inside every method, if set.
 	during func(context.Context)
@@ -69,15 +79,17 @@ func newStub() *stub {
 			CreatedAt: at, ExpiresAt: at.Add(5 * time.Minute),
 			Attempts: []gateway.Attempt{
 				{Modem: "sim1", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Temporary, Cause: "cms-38", Meaning: "network out of order", MR: -1, Report: -1},
-				{Modem: "sim2", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Accepted, Meaning: "received", MR: 0, Report: 0, ReportAt: at.Add(time.Minute)},
+				{Modem: "sim2", StartedAt: at, SettledAt: at.Add(time.Second), Result: modem.Accepted, Meaning: "received", MR: 0, Report: 0, ReportAt: at.Add(time.Minute), Why: []string{"the first to be free"}},
 				{Modem: "sim2", StartedAt: at, MR: -1, Report: -1},
 			},
 		},
 		modems: []gateway.Modem{
 			{Status: modem.Status{
 				Name: "sim1", State: modem.Ready, Port: "/dev/ttyUSB2", Manufacturer: "Acme", Model: "M1", IMEI: "356938035643809",
-				IMSI: "208011234567890", Operator: "F Home", Registered: true, SignalDBm: -71, Since: at, Notice: "another SIM", Recoveries: 3,
-			}, SentToday: 12},
+				IMSI: "208011234567890", Operator: "F Home", Registered: true, SignalDBm: -71, Since: at, Notice: "another SIM", Recoveries: 3, Card: "left",
+			}, SentToday: 12, Standing: budget.Standing{Day: budget.Use{Used: 12, Limit: 200}}, Health: health.Rates{
+				State: health.Open, Why: "refused", Success: health.Rate{Value: 0.125, Samples: 8}, Verified: health.Rate{Value: 1, Samples: 2},
+			}},
 			{Status: modem.Status{Name: "sim2", State: modem.Waiting, Reason: "PIN"}},
 		},
 		readiness: gateway.Readiness{Ready: true},
@@ -137,6 +149,46 @@ func (s *stub) USSD(ctx context.Context, name, code string) (modem.USSDReply, er
 	return modem.USSDReply{Text: "1 Balance\n2 Number", More: true}, s.enter(ctx, "ussd "+name, gateway.Call{})
 }
 
+func (s *stub) order(ctx context.Context, name, modem, reason string, c gateway.Call) (gateway.Modem, error) {
+	s.reason = reason
+	return s.modems[0], s.enter(ctx, name+" "+modem, c)
+}
+
+func (s *stub) Pause(ctx context.Context, c gateway.Call, modem, reason string) (gateway.Modem, error) {
+	return s.order(ctx, "pause", modem, reason, c)
+}
+
+func (s *stub) Resume(ctx context.Context, c gateway.Call, modem, reason string) (gateway.Modem, error) {
+	return s.order(ctx, "resume", modem, reason, c)
+}
+
+func (s *stub) Drain(ctx context.Context, c gateway.Call, modem, reason string, wait time.Duration) (gateway.Modem, error) {
+	s.wait = wait
+	return s.order(ctx, "drain", modem, reason, c)
+}
+
+func (s *stub) ResetModem(ctx context.Context, c gateway.Call, modem, reason string) (gateway.Modem, error) {
+	return s.order(ctx, "reset", modem, reason, c)
+}
+
+func (s *stub) Budget(ctx context.Context, modem string) (gateway.BudgetOrder, error) {
+	return s.budget, s.enter(ctx, "budget "+modem, gateway.Call{})
+}
+
+func (s *stub) SetBudget(ctx context.Context, c gateway.Call, modem string, b gateway.Budget) (gateway.BudgetOrder, error) {
+	s.set = b
+	return s.budget, s.enter(ctx, "set budget "+modem, c)
+}
+
+func (s *stub) ClearBudget(ctx context.Context, c gateway.Call, modem string) (gateway.BudgetOrder, error) {
+	return gateway.BudgetOrder{}, s.enter(ctx, "clear budget "+modem, c)
+}
+
+func (s *stub) Trail(ctx context.Context, r ledger.Range) ([]ledger.Entry, error) {
+	s.askedTrail = r
+	return s.trail[:min(len(s.trail), r.Limit)], s.enter(ctx, "trail", gateway.Call{})
+}
+
 func (s *stub) Ready(ctx context.Context) gateway.Readiness {
 	_ = s.enter(ctx, "ready", gateway.Call{})
 	return s.readiness
@@ -159,7 +211,7 @@ func (scopeKeys) Authenticate(_ context.Context, key string) (access.Principal, 
 }
 
 func principal(scopes ...string) access.Principal {
-	p := access.Principal{KeyID: "key1"}
+	p := access.Principal{KeyID: "key1", Name: "ops"}
 	for _, s := range scopes {
 		p.Scopes = append(p.Scopes, access.Scope(s))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -16,21 +17,25 @@ import (
 const wholeBody = "body"
 
 // object reads request bodies of type B strictly: a flat JSON object (RFC
-// 8259) of strings in which every name is known, spelt exactly so, and given
-// once. The rules for the values are those of B's published schema.
+// 8259) of strings and whole numbers in which every name is known, spelt
+// exactly so, and given once. The rules for the values are those of B's
+// published schema.
 type object[B any] struct{ fields []field }
 
 type field struct {
 	name     string
 	required bool
-	// min and max are lengths in characters; max 0 is no bound but the body's.
+	// number: a whole number or null, not a string.
+	number bool
+	// min and max are lengths in characters, where max 0 is no bound but the
+	// body's; or the bounds of a number.
 	min, max int
 	// pattern is nil where any text will do.
 	pattern *regexp.Regexp
 }
 
 // newObject takes the rules from the schema of B, all of whose fields must be
-// strings.
+// strings, or pointers to int with a minimum and a maximum.
 func newObject[B any](schemas huma.Registry) (object[B], error) {
 	t := reflect.TypeFor[B]()
 	schema := schemas.Schema(t, false, "")
@@ -42,10 +47,14 @@ func newObject[B any](schemas huma.Registry) (object[B], error) {
 	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		s := schema.Properties[name]
-		if s == nil || f.Type.Kind() != reflect.String {
-			return o, fmt.Errorf("api: %s.%s: a body's fields are strings with a json tag", t.Name(), f.Name)
+		number := f.Type == reflect.TypeFor[*int]()
+		if s == nil || !number && f.Type.Kind() != reflect.String || number && (s.Minimum == nil || s.Maximum == nil) {
+			return o, fmt.Errorf("api: %s.%s: a body's fields are strings or bounded *int, with a json tag", t.Name(), f.Name)
 		}
-		rule := field{name: name, required: required[name]}
+		rule := field{name: name, required: required[name], number: number}
+		if number {
+			rule.min, rule.max = int(*s.Minimum), int(*s.Maximum)
+		}
 		if s.MinLength != nil {
 			rule.min = *s.MinLength
 		}
@@ -86,11 +95,9 @@ func (o object[B]) decode(body []byte) (B, error) {
 			return b, invalidField(o.fields[i].name, "The field is given twice.")
 		}
 		seen[i] = true
-		value, err := o.fields[i].value(raw)
-		if err != nil {
+		if err := o.fields[i].set(into.Field(i), raw); err != nil {
 			return b, err
 		}
-		into.Field(i).SetString(value)
 	}
 	for i, f := range o.fields {
 		if f.required && !seen[i] {
@@ -114,7 +121,31 @@ func (o object[B]) find(name string) (int, error) {
 	return 0, invalidField(nameable(name, wholeBody), "There is no such field.")
 }
 
-// value checks one value against the field's rules.
+// set checks one value against the field's rules and stores it.
+func (f field) set(into reflect.Value, raw []byte) error {
+	if f.number {
+		n, err := f.whole(raw)
+		into.Set(reflect.ValueOf(n))
+		return err
+	}
+	s, err := f.value(raw)
+	into.SetString(s)
+	return err
+}
+
+// whole is a number within the field's bounds, nil for null.
+func (f field) whole(raw []byte) (*int, error) {
+	if string(raw) == "null" {
+		return nil, nil //nolint:nilnil // as in the body
+	}
+	n, err := strconv.Atoi(string(raw))
+	if err != nil || strconv.Itoa(n) != string(raw) || n < f.min || n > f.max {
+		return nil, invalidField(f.name, fmt.Sprintf("The field must be a whole number from %d to %d, or null.", f.min, f.max))
+	}
+	return &n, nil
+}
+
+// value checks one text against the field's rules.
 func (f field) value(raw []byte) (string, error) {
 	if raw[0] != '"' {
 		return "", invalidField(f.name, "The field must be a string.")
@@ -173,9 +204,9 @@ func newMembers(body []byte) (*members, error) {
 // space is JSON's white space.
 const space = " \t\r\n"
 
-// next is the next member's name and raw value, or false after the last. The
-// value of a member whose value is no string ends the walk: raw then begins
-// with that value and more must not be asked for.
+// next is the next member's name and raw value, or false after the last. A
+// value that is a list or an object ends the walk: raw then begins with that
+// value and more must not be asked for.
 func (m *members) next() (name string, raw []byte, more bool) {
 	m.rest = bytes.TrimLeft(m.rest, space+",")
 	if m.rest[0] == '}' {
@@ -184,10 +215,15 @@ func (m *members) next() (name string, raw []byte, more bool) {
 	key := m.token()
 	name, _ = unquote(key)
 	m.rest = bytes.TrimLeft(m.rest, space+":")
-	if m.rest[0] != '"' {
+	switch m.rest[0] {
+	case '"':
+		return name, m.token(), true
+	case '{', '[':
 		return name, m.rest, true
 	}
-	return name, m.token(), true
+	end := bytes.IndexAny(m.rest, space+",}")
+	raw, m.rest = m.rest[:end], m.rest[end:]
+	return name, raw, true
 }
 
 // token cuts the string that rest begins with, quotes included.

@@ -18,11 +18,17 @@ func startObject(t testing.TB) object[Start] {
 	return o
 }
 
-func TestObjectsHoldStringsOnly(t *testing.T) {
+func TestObjectsHoldStringsAndBoundedNumbers(t *testing.T) {
 	type nested struct {
 		To struct{ Number string } `json:"to"`
 	}
 	type unnamed struct{ To string }
+	type unbounded struct {
+		N *int `json:"n" minimum:"0"`
+	}
+	type never struct {
+		N int `json:"n" minimum:"0" maximum:"1"`
+	}
 	schemas := huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer)
 	if _, err := newObject[nested](schemas); err == nil {
 		t.Error("a nested object is taken")
@@ -30,6 +36,42 @@ func TestObjectsHoldStringsOnly(t *testing.T) {
 	if _, err := newObject[unnamed](schemas); err == nil {
 		t.Error("a field without a name is taken")
 	}
+	if _, err := newObject[unbounded](schemas); err == nil {
+		t.Error("a number without a bound is taken")
+	}
+	if _, err := newObject[never](schemas); err == nil {
+		t.Error("a number that can't be left out is taken")
+	}
+}
+
+// Numbers are read as encoding/json reads them, or refused.
+func FuzzDecodeNumbers(f *testing.F) {
+	for _, seed := range []string{
+		`{"per_day":1,"per_hour":null}`, ` { "per_day" : 0 } `, `{"per_day":-1}`, `{"per_day":1e3}`, `{"per_day":"1"}`,
+		`{"per_day":1,"per_day":1}`, `{"per_day":[1],"per_hour":1}`, `{"per_day":nul}`, `{"per_day":true,"reserve":1}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	o, err := newObject[Limits](huma.NewMapRegistry(schemaPrefix, huma.DefaultSchemaNamer))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := o.decode(body)
+		if err != nil {
+			p, ok := errors.AsType[*Problem](err)
+			if !ok || p.Status != 400 || p.Field == "" {
+				t.Errorf("refused by %v", err)
+			}
+			return
+		}
+		var want Limits
+		reader := json.NewDecoder(bytes.NewReader(body))
+		reader.DisallowUnknownFields()
+		if err := reader.Decode(&want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%q is read as %+v, by encoding/json as %+v (%v)", body, got, want, err)
+		}
+	})
 }
 
 // Whatever is decoded is what encoding/json reads too, keeps the schema's

@@ -108,7 +108,7 @@ func (w writer) operation(op operation) *huma.Operation {
 		})
 	}
 	if op.body != nil {
-		out.RequestBody = &huma.RequestBody{Required: true, Content: w.content("application/json", op.body)}
+		out.RequestBody = &huma.RequestBody{Required: !op.bodyOptional, Content: w.content("application/json", op.body)}
 	}
 	for status, body := range op.replies {
 		response := &huma.Response{Description: replyMeaning(status), Content: w.content("application/json", body)}
@@ -210,7 +210,9 @@ func (w writer) unversioned(o Options) {
 // are closed.
 func (w writer) openReplies() {
 	for name, schema := range w.schemas.Map() {
-		if name != "Start" && name != "Check" && name != "USSD" {
+		switch name {
+		case "Start", "Check", "USSD", "Reason", "Limits":
+		default:
 			schema.AdditionalProperties = nil
 		}
 	}
@@ -235,11 +237,11 @@ func problemMeaning(status int) string {
 	case http.StatusNotFound:
 		return "There is none with this id or name. Code: not_found."
 	case http.StatusConflict:
-		return "Not possible in the present state. Codes: not_pending, modem_not_ready, ussd_busy."
+		return "Not possible in the present state. Codes: not_pending, modem_not_ready, ussd_busy, resumed."
 	case http.StatusBadGateway:
 		return "The modem or its network refuses it. Code: ussd_refused."
 	case http.StatusGatewayTimeout:
-		return "The network did not answer. Code: ussd_no_answer."
+		return "The network did not answer in time. Codes: ussd_no_answer, still_in_air."
 	case http.StatusRequestTimeout:
 		return "The body did not come in time. Code: request_timeout."
 	case http.StatusRequestEntityTooLarge:

@@ -39,6 +39,14 @@ func TestDocumentListsTheRoutes(t *testing.T) {
 		"get /v1/inbound":                    "messages",
 		"get /v1/modems":                     "read admin",
 		"post /v1/modems/{name}/ussd":        "admin",
+		"post /v1/modems/{name}/pause":       "admin",
+		"post /v1/modems/{name}/resume":      "admin",
+		"post /v1/modems/{name}/drain":       "admin",
+		"post /v1/modems/{name}/reset":       "admin",
+		"get /v1/modems/{name}/budget":       "admin",
+		"put /v1/modems/{name}/budget":       "admin",
+		"delete /v1/modems/{name}/budget":    "admin",
+		"get /v1/audit":                      "admin",
 		"get /metrics":                       "read",
 		"get /healthz":                       "",
 		"get /readyz":                        "",
@@ -126,7 +134,7 @@ func TestPage(t *testing.T) {
 	}
 	for _, want := range []string{
 		`name="viewport"`, `color-scheme: light dark`, "Version 1.2.3",
-		`<section id="start">`, "/v1/verifications/{id}/check", "scope verify or check or read", `href="#Problem"`,
+		`<section id="start">`, `<section id="set_budget">`, `href="#Limits">Limits</a>`, "/v1/verifications/{id}/check", "scope verify or check or read", `href="#Problem"`,
 		"Idempotency-Key", "client_ip", "possible_duplicate", `href="#Verification">Verification</a>`,
 	} {
 		if !strings.Contains(page, want) {

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,51 +31,27 @@ type InboundMessage struct {
 	TPDU       *string    `json:"tpdu" doc:"The message as the network sent it, in hex, where it can't be read; null for others."`
 }
 
-const (
-	defaultPage = 50
-	maxPage     = 100
-)
-
 func inboundParameters() []parameter {
 	id := &huma.Schema{Type: huma.TypeString, Pattern: "^[0-9a-f]{32}$"}
-	one, most := 1.0, float64(maxPage)
 	return []parameter{
-		{"limit", fmt.Sprintf("How many messages at most; %d if left out.", defaultPage), &huma.Schema{Type: huma.TypeInteger, Minimum: &one, Maximum: &most}},
+		limitParameter("messages"),
 		{"before", "Only messages that came before the one with this id.", id},
 		{"after", "Only messages that came, or of which more came, after the one with this id, also if that has another by now.", id},
 	}
 }
 
 func (a *api) inbound(r *http.Request, c call) (reply, error) {
-	asked := inbound.Range{Limit: defaultPage}
-	for name, set := range map[string]func(string) error{
-		"limit": func(s string) (err error) {
-			asked.Limit, err = strconv.Atoi(s)
-			if err == nil && (asked.Limit < 1 || asked.Limit > maxPage || strconv.Itoa(asked.Limit) != s) {
-				err = strconv.ErrRange
-			}
-			return err
-		},
-		"before": func(s string) (err error) { asked.Before, err = inbound.ParseID(s); return err },
-		"after":  func(s string) (err error) { asked.After, err = inbound.ParseID(s); return err },
-	} {
-		if text, given := c.query[name]; given && set(text) != nil {
-			return reply{}, invalidField(name, "This is no value that the parameter can have.")
-		}
-	}
-	page := asked.Limit
-	asked.Limit++ // to see whether there is more
-	found, err := a.gateway.Inbound(r.Context(), asked)
+	page, err := pageOf(c.query, inbound.ParseID)
 	if err != nil {
 		return reply{}, err
 	}
-	body := Inbound{Messages: make([]InboundMessage, 0, len(found))}
-	for i, m := range found {
-		if i == page {
-			next := found[i-1].ID.String()
-			body.Next = &next
-			break
-		}
+	found, err := a.gateway.Inbound(r.Context(), inbound.Range{After: page.after, Before: page.before, Limit: page.limit + 1})
+	if err != nil {
+		return reply{}, err
+	}
+	found, next := cutPage(found, page.limit, func(m inbound.Message) string { return m.ID.String() })
+	body := Inbound{Messages: make([]InboundMessage, 0, len(found)), Next: next}
+	for _, m := range found {
 		body.Messages = append(body.Messages, inboundMessage(m))
 	}
 	return ok(body), nil

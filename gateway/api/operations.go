@@ -20,8 +20,10 @@ type operation struct {
 	id, summary, description string
 	// scopes of which the caller needs one.
 	scopes []access.Scope
-	// body is an example of the request body, nil where there is none.
-	body any
+	// body is an example of the request body, nil where there is none;
+	// bodyOptional: it may be left out.
+	body         any
+	bodyOptional bool
 	// query are the query parameters that it takes.
 	query []parameter
 	// idempotent operations take an Idempotency-Key.
@@ -51,7 +53,7 @@ type parameter struct {
 }
 
 func (c call) gateway() gateway.Call {
-	return gateway.Call{Caller: c.principal.KeyID, IdempotencyKey: c.idempotencyKey, Body: c.body}
+	return gateway.Call{Caller: c.principal.KeyID, Name: c.principal.Name, IdempotencyKey: c.idempotencyKey, Body: c.body}
 }
 
 type reply struct {
@@ -65,7 +67,7 @@ func ok(body any) reply { return reply{status: http.StatusOK, body: body} }
 
 func (a *api) operations() []operation {
 	verifying := []access.Scope{access.Verify}
-	return []operation{
+	return append([]operation{
 		{
 			method: http.MethodPost, path: "/v1/verifications",
 			id: "start", summary: "Send a code to a number",
@@ -144,7 +146,7 @@ func (a *api) operations() []operation {
 			errors:  []int{http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout},
 			lasts:   ussdTime, serve: a.ussd,
 		},
-	}
+	}, a.operatorOperations()...)
 }
 
 func (a *api) start(r *http.Request, c call) (reply, error) {

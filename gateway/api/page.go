@@ -75,7 +75,7 @@ func (p published) servePage(w http.ResponseWriter, _ *http.Request) {
 func operationsOf(d *huma.OpenAPI) []*huma.Operation {
 	var ops []*huma.Operation
 	for _, item := range d.Paths {
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Delete} {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Delete} {
 			if op != nil {
 				ops = append(ops, op)
 			}

@@ -18,7 +18,7 @@ import (
 // Every request here is malformed: it is answered with a problem that names
 // the field, repeats nothing of it, and reaches the gateway not at all.
 func TestMalformed(t *testing.T) {
-	const start, check, ussd = "/v1/verifications", "/v1/verifications/x/check", "/v1/modems/x/ussd"
+	const start, check, ussd, pause = "/v1/verifications", "/v1/verifications/x/check", "/v1/modems/x/ussd", "/v1/modems/x/pause"
 	long := strings.Repeat("z", 300)
 	tests := []struct {
 		name, path, body string
@@ -103,6 +103,21 @@ func TestMalformed(t *testing.T) {
 		{"USSD code with a quotation mark", ussd, `{"code":"*493817#\""}`, 400, "invalid_field", "code"},
 		{"USSD code with a line end", ussd, `{"code":"*493817#\r"}`, 400, "invalid_field", "code"},
 		{"USSD code too long", ussd, `{"code":"` + strings.Repeat("4", 183) + `"}`, 400, "invalid_field", "code"},
+		{"a reason that is a number", pause, `{"reason":493817}`, 400, "invalid_field", "reason"},
+		{"a reason that is null", pause, `{"reason":null}`, 400, "invalid_field", "reason"},
+		{"a reason with a line end", pause, `{"reason":"493817\n"}`, 400, "invalid_field", "reason"},
+		{"a reason with a control", "/v1/modems/x/reset", `{"reason":"\u001b[2J"}`, 400, "invalid_field", "reason"},
+		{"a reason that runs backwards", "/v1/modems/x/drain", `{"reason":"\u202e"}`, 400, "invalid_field", "reason"},
+		{"a reason too long", "/v1/modems/x/resume", `{"reason":"` + long[:201] + `"}`, 400, "invalid_field", "reason"},
+		{"something beside the reason", pause, `{"reason":"r","to":"+33612345678"}`, 400, "invalid_field", "to"},
+		{"a list for a reason", pause, `[]`, 400, "malformed_body", "body"},
+		{"a blank body for a reason", pause, ` `, 400, "malformed_body", "body"},
+		{"a query beside the reason", pause + "?wait=1", ``, 400, "invalid_field", "wait"},
+		{"no wait at all", "/v1/modems/x/drain?wait=", ``, 400, "invalid_field", "wait"},
+		{"a wait too long", "/v1/modems/x/drain?wait=241", ``, 400, "invalid_field", "wait"},
+		{"a wait before now", "/v1/modems/x/drain?wait=-1", ``, 400, "invalid_field", "wait"},
+		{"a wait with a unit", "/v1/modems/x/drain?wait=1s", ``, 400, "invalid_field", "wait"},
+
 		{"something beside the USSD code", ussd, `{"code":"*100#","to":"+33612345678"}`, 400, "invalid_field", "to"},
 
 		{"resend with a code", "/v1/verifications/x/resend", `{"code":"493817"}`, 400, "invalid_field", "code"},
@@ -236,6 +251,14 @@ func TestScopes(t *testing.T) {
 		{request{method: "GET", path: "/v1/inbound"}, "messages"},
 		{request{method: "GET", path: "/v1/modems"}, "read admin"},
 		{request{method: "POST", path: "/v1/modems/x/ussd", body: `{"code":"*100#"}`}, "admin"},
+		{request{method: "POST", path: "/v1/modems/x/pause", body: `{"reason":"r"}`}, "admin"},
+		{request{method: "POST", path: "/v1/modems/x/resume"}, "admin"},
+		{request{method: "POST", path: "/v1/modems/x/drain?wait=1"}, "admin"},
+		{request{method: "POST", path: "/v1/modems/x/reset"}, "admin"},
+		{request{method: "GET", path: "/v1/modems/x/budget"}, "admin"},
+		{request{method: "PUT", path: "/v1/modems/x/budget", body: `{"per_day":1}`}, "admin"},
+		{request{method: "DELETE", path: "/v1/modems/x/budget"}, "admin"},
+		{request{method: "GET", path: "/v1/audit"}, "admin"},
 		{request{method: "GET", path: "/metrics"}, "read"},
 	}
 	all := newFixture(t)

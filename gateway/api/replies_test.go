@@ -74,17 +74,19 @@ func TestReplies(t *testing.T) {
 			"message " + messageID,
 			`{"id":"m-77aa01","status":"delivered","last_mile":"delivered","possible_duplicate":false,"segments":1,` +
 				`"created_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:05:00Z","attempts":[` +
-				`{"modem":"sim1","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"temporary","cause":"cms-38","meaning":"network out of order","mr":null,"report":null,"report_at":null},` +
-				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"accepted","cause":"","meaning":"received","mr":0,"report":0,"report_at":"2026-03-01T12:01:00Z"},` +
-				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":null,"result":null,"cause":"","meaning":"","mr":null,"report":null,"report_at":null}]}`,
+				`{"modem":"sim1","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"temporary","cause":"cms-38","meaning":"network out of order","mr":null,"report":null,"report_at":null,"why":[]},` +
+				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":"2026-03-01T12:00:01Z","result":"accepted","cause":"","meaning":"received","mr":0,"report":0,"report_at":"2026-03-01T12:01:00Z","why":["the first to be free"]},` +
+				`{"modem":"sim2","started_at":"2026-03-01T12:00:00Z","settled_at":null,"result":null,"cause":"","meaning":"","mr":null,"report":null,"report_at":null,"why":[]}]}`,
 		},
 		{
 			request{method: "GET", path: "/v1/modems"},
 			"modems",
 			`[{"name":"sim1","status":"ready","reason":"","manufacturer":"Acme","model":"M1","imei":"•••••••••••3809","operator":"F Home",` +
-				`"registered":true,"signal_dbm":-71,"port":"/dev/ttyUSB2","since":"2026-03-01T12:00:00Z","sent_today":12,"notice":"another SIM","recoveries":3},` +
+				`"registered":true,"signal_dbm":-71,"port":"/dev/ttyUSB2","since":"2026-03-01T12:00:00Z","sent_today":12,"notice":"another SIM","sim":"left","day_limit":200,"breaker":"open","breaker_why":"refused",` +
+				`"success_rate":0.125,"delivery_rate":null,"verified_rate":1,"recoveries":3},` +
 				`{"name":"sim2","status":"waiting","reason":"PIN","manufacturer":"","model":"","imei":"","operator":"",` +
-				`"registered":false,"signal_dbm":null,"port":"","since":null,"sent_today":0,"notice":"","recoveries":0}]`,
+				`"registered":false,"signal_dbm":null,"port":"","since":null,"sent_today":0,"notice":"","sim":"","day_limit":null,"breaker":"closed","breaker_why":"",` +
+				`"success_rate":null,"delivery_rate":null,"verified_rate":null,"recoveries":0}]`,
 		},
 	}
 	all := newFixture(t)

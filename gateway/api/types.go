@@ -1,10 +1,12 @@
 package api
 
 import (
+	"math"
 	"strings"
 	"time"
 
 	"smsotpd/gateway"
+	"smsotpd/gateway/dispatch/health"
 )
 
 // The types below are the contract: the published document and the checks on
@@ -65,7 +67,7 @@ type Message struct {
 	ID                string    `json:"id"`
 	Status            string    `json:"status" enum:"queued,sending,accepted,delivered,undelivered,unconfirmed,ambiguous,failed,expired,canceled,superseded"`
 	LastMile          string    `json:"last_mile" enum:"queued,sent,unreachable,delivered,in_doubt,failed" doc:"How far it has come, for the page that waits. delivered is said only where a report or the right code proves it."`
-	PossibleDuplicate bool      `json:"possible_duplicate" doc:"It was sent again after a send in doubt: the phone may show it twice."`
+	PossibleDuplicate bool      `json:"possible_duplicate" doc:"It was sent again after a send in doubt, or by another operator since no report came: the phone may show it twice."`
 	Segments          int       `json:"segments" minimum:"1"`
 	CreatedAt         time.Time `json:"created_at"`
 	ExpiresAt         time.Time `json:"expires_at"`
@@ -83,6 +85,7 @@ type Attempt struct {
 	MR        *int       `json:"mr" doc:"The message reference (TP-MR); null where none is known." minimum:"0" maximum:"255"`
 	Report    *int       `json:"report" doc:"TP-Status of the delivery report (3GPP TS 23.040, 9.2.3.15); null while there is none." minimum:"0" maximum:"255"`
 	ReportAt  *time.Time `json:"report_at" doc:"When the report came; null while there is none."`
+	Why       []string   `json:"why" nullable:"false" doc:"Why this modem was chosen, in words for people, which may change." example:"the recipient knows this SIM"`
 }
 
 // Modem is one modem of this gateway.
@@ -100,6 +103,13 @@ type Modem struct {
 	Since        *time.Time `json:"since" doc:"When the status began; null when unknown."`
 	SentToday    int        `json:"sent_today" doc:"Messages that the network took from this SIM since midnight UTC." minimum:"0"`
 	Notice       string     `json:"notice" doc:"What should be looked into although it may be ready, as that its SIM was exchanged; empty for nothing."`
+	SIM          string     `json:"sim" doc:"The operator's own name of the SIM in it; empty for none."`
+	DayLimit     *int       `json:"day_limit" doc:"What the SIM may send today; null for no limit." minimum:"0"`
+	Breaker      string     `json:"breaker" enum:"closed,open,probing" doc:"Whether the SIM is trusted to send: closed; open: others send while there are any; probing: a message is to show whether it works again."`
+	BreakerWhy   string     `json:"breaker_why" doc:"Why it is not trusted; empty when it is."`
+	SuccessRate  *float64   `json:"success_rate" minimum:"0" maximum:"1" doc:"Of its latest messages, those that the network took; null when nothing is known, as for the other rates."`
+	DeliveryRate *float64   `json:"delivery_rate" minimum:"0" maximum:"1" doc:"Of its latest messages with a report due, those that were reported as delivered."`
+	VerifiedRate *float64   `json:"verified_rate" minimum:"0" maximum:"1" doc:"Of its latest codes, those that were entered."`
 	Recoveries   int        `json:"recoveries" doc:"Steps that were taken to bring it back to work since the gateway began: resynchronised, port opened anew, modem or USB device reset." minimum:"0"`
 }
 
@@ -153,6 +163,7 @@ func messageReply(m gateway.Message) Message {
 			MR:        unless(a.MR < 0, a.MR),
 			Report:    unless(a.Report < 0, a.Report),
 			ReportAt:  unless(a.ReportAt.IsZero(), a.ReportAt.UTC()),
+			Why:       append([]string{}, a.Why...),
 		})
 	}
 	return reply
@@ -161,25 +172,39 @@ func messageReply(m gateway.Message) Message {
 func modemsReply(modems []gateway.Modem) []Modem {
 	reply := make([]Modem, 0, len(modems))
 	for _, m := range modems {
-		reply = append(reply, Modem{
-			Name:         m.Name,
-			Status:       string(m.State),
-			Reason:       m.Reason,
-			Manufacturer: m.Manufacturer,
-			Model:        m.Model,
-			IMEI:         mask(m.IMEI),
-			Operator:     m.Operator,
-			Registered:   m.Registered,
-			SignalDBm:    unless(m.SignalDBm == 0, m.SignalDBm),
-			Port:         m.Port,
-			Since:        unless(m.Since.IsZero(), m.Since.UTC()),
-			SentToday:    m.SentToday,
-			Notice:       m.Notice,
-			Recoveries:   m.Recoveries,
-		})
+		reply = append(reply, modemReply(m))
 	}
 	return reply
 }
+
+func modemReply(m gateway.Modem) Modem {
+	return Modem{
+		Name:         m.Name,
+		Status:       string(m.State),
+		Reason:       m.Reason,
+		Manufacturer: m.Manufacturer,
+		Model:        m.Model,
+		IMEI:         mask(m.IMEI),
+		Operator:     m.Operator,
+		Registered:   m.Registered,
+		SignalDBm:    unless(m.SignalDBm == 0, m.SignalDBm),
+		Port:         m.Port,
+		Since:        unless(m.Since.IsZero(), m.Since.UTC()),
+		SentToday:    m.SentToday,
+		Notice:       m.Notice,
+		SIM:          m.Card,
+		DayLimit:     unless(m.Standing.Day.Limit == 0, m.Standing.Day.Limit),
+		Breaker:      m.Health.State.String(),
+		BreakerWhy:   m.Health.Why,
+		SuccessRate:  rate(m.Health.Success),
+		DeliveryRate: rate(m.Health.Delivery),
+		VerifiedRate: rate(m.Health.Verified),
+		Recoveries:   m.Recoveries,
+	}
+}
+
+// rate is a rate, or null without samples.
+func rate(r health.Rate) *float64 { return unless(r.Samples == 0, math.Round(1000*r.Value)/1000) }
 
 // unless is v, or null where it is unknown.
 func unless[T any](unknown bool, v T) *T {

@@ -21,10 +21,13 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/dispatch/health"
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
 	"smsotpd/storage"
@@ -32,10 +35,9 @@ import (
 
 // Line is one session with a modem that can send.
 type Line interface {
-	// Name is the modem's, IMSI its SIM's, or what else tells it from all
-	// others where the modem does not say.
-	Name() string
-	IMSI() string
+	// Info says which modem and SIM it is; its IMSI is what else tells the SIM
+	// from all others where the modem does not say.
+	Info() modem.Info
 	// Submit sends one message and returns what became of it. Once it is
 	// committed it waits for the answer, whatever ctx says.
 	Submit(ctx context.Context, s modem.Submission) modem.Result
@@ -54,7 +56,7 @@ type Fleet interface {
 	Statuses() []modem.Status
 }
 
-// Observer is told of what is durable; it must not block.
+// Observer is told of what is durable, and of the fleet; it must not block.
 type Observer interface {
 	// Sent: an attempt ended. The message is as its settlement left it.
 	Sent(m queue.Message, modemName string, r modem.Result)
@@ -62,13 +64,19 @@ type Observer interface {
 	Moved(o queue.Outcome)
 	// Doubled: a recipient is known to have a message twice.
 	Doubled(o queue.Outcome)
+	// Happened: something that an operator is told of; see the Event constants.
+	Happened(e modem.Event)
 }
 
-// Options of a Dispatcher; all but Logger are required.
+// Options of a Dispatcher; all but Can and Logger are required.
 type Options struct {
-	Store storage.Store
-	Queue *queue.Queue
-	Fleet Fleet
+	Store  storage.Store
+	Queue  *queue.Queue
+	Ledger *budget.Ledger
+	Fleet  Fleet
+	Policy Policy
+	// Can says what a modem with a SIM was seen to do; nil: nothing was seen.
+	Can func(imei, imsi string) modem.Capability
 	// Settled runs in the transaction that changed a message.
 	Settled  func(storage.Tx, queue.Outcome) error
 	Observer Observer
@@ -81,8 +89,19 @@ type Dispatcher struct {
 	index *index
 	tally *tally
 	lates chan lateAnswer
+	// health is what is known of the SIMs' work, records where it is kept over
+	// a restart; changes are the breakers that have changed.
+	health  *health.Book
+	records storage.Table[healthRecord]
+	changes chan health.Change
+	// unheeded: a change found no room among those.
+	unheeded atomic.Bool
+	// saved is what was written last of each SIM. Owned by keepHealth.
+	saved map[string][]byte
 	// reading makes what the index is told as new as what it was told before.
 	reading sync.Mutex
+	// began is when Run did, by the store's clock; guarded by reading.
+	began time.Time
 }
 
 const (
@@ -103,7 +122,17 @@ func New(o Options) *Dispatcher {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Dispatcher{o: o, index: newIndex(), tally: newTally(), lates: make(chan lateAnswer, manyLate)}
+	if o.Can == nil {
+		o.Can = func(string, string) modem.Capability { return modem.Capability{} }
+	}
+	d := &Dispatcher{
+		o: o, index: newIndex(o.Policy), tally: newTally(), lates: make(chan lateAnswer, manyLate),
+		records: storage.NewTable[healthRecord]("health", 1), changes: make(chan health.Change, manyChanges),
+		saved: map[string][]byte{},
+	}
+	d.health = health.New(o.Policy.Health, d.changed)
+	d.index.breaker, d.index.probe = d.breaker, d.mayProbe
+	return d
 }
 
 // Run dispatches until ctx ends. It then begins nothing more and returns when
@@ -112,6 +141,12 @@ func New(o Options) *Dispatcher {
 func (d *Dispatcher) Run(ctx context.Context) error {
 	// The watch begins before the load, so that nothing falls between.
 	wakes := d.o.Store.Watch(ctx, d.o.Queue.Prefix())
+	if err := d.begin(ctx); err != nil {
+		return err
+	}
+	if err := d.loadHealth(ctx); err != nil {
+		return err
+	}
 	if err := d.load(ctx); err != nil {
 		return err
 	}
@@ -120,7 +155,13 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	g.Go(func() error { return d.keepTime(ctx) })
 	g.Go(func() error { return d.settleLate(ctx) })
 	g.Go(func() error { return d.man(ctx) })
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	g.Go(func() error { return d.heed(ctx) })
+	g.Go(func() error { return d.keepHealth(ctx) })
+	err := g.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	d.saveHealth(last) // what came home last counts too
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
@@ -143,7 +184,7 @@ func (d *Dispatcher) man(ctx context.Context) error {
 // load fills the index with the open messages. One that a dead session was
 // sending is in doubt from now on.
 func (d *Dispatcher) load(ctx context.Context) error {
-	known := map[queue.ID]bool{}
+	load := d.index.loading()
 	for after := (queue.ID{}); ; {
 		var ids []queue.ID
 		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
@@ -151,11 +192,10 @@ func (d *Dispatcher) load(ctx context.Context) error {
 			return err
 		})
 		if err != nil || len(ids) == 0 {
-			d.index.keep(known)
+			if err == nil {
+				d.index.keep(load)
+			}
 			return err
-		}
-		for _, id := range ids {
-			known[id] = true
 		}
 		if err := d.refresh(ctx, ids); err != nil {
 			return err
@@ -171,7 +211,7 @@ func (d *Dispatcher) refresh(ctx context.Context, ids []queue.ID) error {
 		if err != nil {
 			return err
 		}
-		if err := d.each(ctx, orphans, d.o.Queue.Recover); err != nil {
+		if err := d.each(ctx, orphans, d.recover); err != nil {
 			return err
 		}
 	}
@@ -201,11 +241,15 @@ func (d *Dispatcher) read(ctx context.Context, ids []queue.ID) (orphans []queue.
 			if m.State == queue.Sending && m.Lease.Session != d.o.Store.Session() {
 				orphans = append(orphans, id)
 			}
-			send, advance := d.o.Queue.Next(m, now)
-			if send, err = d.afterLease(tx, m, send); err != nil {
+			n := news{message: m, now: now, watch: d.watch(m)}
+			n.send, n.advance = d.o.Queue.Next(m, now)
+			if n.send, err = d.afterLease(tx, m, n.send); err != nil {
 				return err
 			}
-			d.index.put(id, m, send, advance, now)
+			if n.want, err = d.want(tx, id, m); err != nil {
+				return err
+			}
+			d.index.put(id, n)
 		}
 		return nil
 	})
@@ -258,15 +302,23 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 		case <-alarm.C:
 		case <-d.index.sooner:
 		}
-		ids, wait := d.index.mature()
-		if err := d.each(ctx, ids, d.o.Queue.Advance); err != nil {
+		due := d.index.mature()
+		if err := d.each(ctx, due.advance, d.o.Queue.Advance); err != nil {
 			return err
 		}
 		// The store's clock decides; it may have found it too early.
-		if err := d.refresh(ctx, ids); err != nil {
+		if err := d.refresh(ctx, due.advance); err != nil {
 			return err
 		}
-		alarm.Reset(wait)
+		if err := d.unreported(ctx, due.unreported); err != nil {
+			return err
+		}
+		for _, imsi := range due.turned {
+			if err := d.restandOne(ctx, imsi); err != nil {
+				return err
+			}
+		}
+		alarm.Reset(time.Until(due.next))
 	}
 }
 
@@ -348,20 +400,42 @@ func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
 	}
 	if report.IMSI == "" {
 		if err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
-			report.IMSI, err = d.o.Queue.Whose(tx, report)
+			report.IMSI, err = d.whose(tx, report)
 			return err
 		}); err != nil {
 			return err
 		}
 	}
-	_, err := d.move(storage.WithPatience(ctx), func(tx storage.Tx) (out queue.Outcome, err error) {
+	var at storage.Time
+	missed := false // as told before the report; afterwards the index may know no more
+	out, err := d.move(storage.WithPatience(ctx), func(tx storage.Tx) (out queue.Outcome, err error) {
+		at = storage.TimeOf(tx.Now())
 		out, matched, err = d.o.Queue.Reported(tx, report, hold)
+		missed = matched && d.wasMissed(out)
 		return out, err
 	})
+	if err == nil && matched {
+		d.judgeReport(out, at, missed)
+	}
 	if err == nil && !matched {
 		d.o.Logger.Debug("delivery report held: no attempt matches it yet", "mr", r.MR, "status", r.Status)
 	}
 	return err
+}
+
+// whose says which SIM a report is of that doesn't tell.
+func (d *Dispatcher) whose(tx storage.Tx, r queue.Report) (string, error) {
+	var all []string
+	for after := ""; ; {
+		some, err := d.o.Ledger.SIMs(tx, after, page)
+		if err != nil {
+			return "", err
+		}
+		if all = append(all, some...); len(some) < page {
+			return d.o.Queue.Whose(tx, r, all)
+		}
+		after = some[len(some)-1]
+	}
 }
 
 // Depth is how many messages wait to be sent by lane, and the age of the

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"sync"
@@ -9,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/keyring"
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
@@ -33,6 +35,23 @@ type hall struct {
 	mu    sync.Mutex
 	sent  map[string]int // by text: what really went out
 	moved map[queue.State]int
+	// events are all that the operator was told.
+	events []modem.Event
+	// statuses are what the fleet says of its modems.
+	statuses []modem.Status
+	// begun are the messages that the SIMs were given, in order; doubled is how
+	// many are known to have come twice.
+	begun   []sending
+	doubled int
+	// policy is what the next open dispatches by.
+	policy Policy
+}
+
+// sending is one message that a SIM was given.
+type sending struct {
+	text, imsi string
+	mr         byte
+	at         time.Time
 }
 
 // inHall runs a test in a bubble of virtual time. The dispatcher is not running
@@ -40,7 +59,7 @@ type hall struct {
 func inHall(t *testing.T, test func(t *testing.T, h *hall)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &hall{t: t, dir: t.TempDir(), sent: map[string]int{}, moved: map[queue.State]int{}}
+		h := &hall{t: t, dir: t.TempDir(), sent: map[string]int{}, moved: map[queue.State]int{}, policy: DefaultPolicy()}
 		key := filepath.Join(h.dir, "master.key")
 		h.must(keyring.Init(key))
 		master, err := keyring.ReadMaster(key)
@@ -69,7 +88,7 @@ func (h *hall) open(now func() time.Time) {
 	h.queue = queue.New(h.keys, queue.DefaultPolicy())
 	h.fresh = make(chan Line, 100)
 	h.d = New(Options{
-		Store: h.store, Queue: h.queue, Fleet: h, Observer: h,
+		Store: h.store, Queue: h.queue, Ledger: budget.New(nil), Fleet: h, Observer: h, Policy: h.policy,
 		Settled: func(storage.Tx, queue.Outcome) error { return nil },
 	})
 }
@@ -101,7 +120,7 @@ func (h *hall) enqueue(life time.Duration) queue.ID {
 
 func (h *hall) enqueueTo(number string, life time.Duration) queue.ID {
 	h.t.Helper()
-	d := h.queue.Draft(number, "FR")
+	d := h.queue.Draft(queue.Address{To: number, Region: "FR"})
 	h.queue.Write(&d, []byte("owner"), d.ID.String())
 	if err := h.store.Store.Update(h.t.Context(), func(tx storage.Tx) error {
 		_, err := h.queue.Enqueue(tx, d, tx.Now().Add(life))
@@ -136,7 +155,7 @@ func (h *hall) Next(ctx context.Context) (Line, error) {
 }
 
 // Statuses implements Fleet.
-func (h *hall) Statuses() []modem.Status { return nil }
+func (h *hall) Statuses() []modem.Status { return h.statuses }
 
 // Sent implements Observer.
 func (h *hall) Sent(queue.Message, string, modem.Result) {}
@@ -148,8 +167,19 @@ func (h *hall) Moved(o queue.Outcome) {
 	h.moved[o.Message.State]++
 }
 
+// Happened implements Observer.
+func (h *hall) Happened(e modem.Event) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.events = append(h.events, e)
+}
+
 // Doubled implements Observer.
-func (h *hall) Doubled(queue.Outcome) {}
+func (h *hall) Doubled(queue.Outcome) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.doubled++
+}
 
 // went notes that a text has really gone out.
 func (h *hall) went(text string) {
@@ -167,10 +197,11 @@ func (h *hall) times(id queue.ID) int {
 
 // scripted is a modem session whose answers are a function's.
 type scripted struct {
-	name   string
-	answer func(s modem.Submission) modem.Result
-	closed chan struct{}
-	once   sync.Once
+	// imsi is "imsi-" and the name if it is "".
+	name, imsi string
+	answer     func(s modem.Submission) modem.Result
+	closed     chan struct{}
+	once       sync.Once
 	// parked, if set, is told of every Park.
 	parked func(reason string, d time.Duration)
 }
@@ -191,8 +222,9 @@ func (h *hall) plugAgain(name string, answer func(s modem.Submission) modem.Resu
 	h.fresh <- l
 }
 
-func (l *scripted) Name() string            { return l.name }
-func (l *scripted) IMSI() string            { return "imsi-" + l.name }
+func (l *scripted) Info() modem.Info {
+	return modem.Info{Modem: l.name, IMSI: cmp.Or(l.imsi, "imsi-"+l.name)}
+}
 func (l *scripted) Closed() <-chan struct{} { return l.closed }
 func (l *scripted) unplug()                 { l.once.Do(func() { close(l.closed) }) }
 func (l *scripted) Park(reason string, d time.Duration) {

@@ -1,68 +1,99 @@
 package dispatch
 
 import (
-	"context"
-	"slices"
 	"sync"
 	"time"
 
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
 	"smsotpd/storage"
 )
 
-// index holds the open messages in memory: which may be sent now, which later,
-// and which time will change. It is rebuilt from the store at start and fed by
-// Watch. It only proposes; the store's transactions decide.
+// index holds the open messages in memory: which may be sent now and by which
+// SIMs, which later, and which time will change. It is rebuilt from the store at
+// start and fed by Watch. It only proposes; the store's transactions decide.
+//
+// Messages that may go by the same SIMs lie in one heap, so that to find a
+// line's next message, or a message's line, takes no walk over messages or
+// lines: see way.
 //
 // Its methods may be called from many goroutines.
 type index struct {
 	mu      sync.Mutex
+	policy  Policy
+	epoch   time.Time // of moments
 	entries map[queue.ID]*entry
-	// ready may be sent now. chosen may be too: they are what busy lines
-	// mean to send next. An entry is in at most one of the two.
-	ready, chosen heapOf
-	// timed wait for a time; an entry may be in it besides.
-	timed heapOf
-	// lines are the modem sessions that can send, idle those of them that
-	// wait in take, the longest waiting first.
-	lines map[*line]bool
-	idle  []*line
+	// plain are the wants of messages that ask for nothing of their own.
+	plain map[wayKey]*want
+	// timed wait for a time; an entry may be elsewhere besides. waiting are
+	// those to be sent, by lane, the oldest first.
+	timed   heapOf[*entry]
+	waiting [lanes]heapOf[*entry]
+	ways    map[wayKey]*way
+	lines   map[*line]bool
+	cards   map[string]*card
+	// served are the entries whose recipients a SIM (IMSI) has this month.
+	served map[string]map[*entry]bool
+	// clocks are the cards that time will change.
+	clocks heapOf[*card]
+	// held are the modems that the operator has taken out.
+	held map[string]bool
+	// admitted are the messages that were let in and are not yet among the
+	// entries, by id; pending counts them with those to be sent, by rule.
+	admitted map[queue.ID]promise
+	pending  map[int]*[lanes]int
+	// era changes whenever another line may be the best for a message.
+	era uint64
+	// loads is how often all messages were read.
+	loads uint64
 	// sooner tells whoever sleeps until the earliest time to look again.
 	sooner chan struct{}
+	// breaker says whether a SIM is distrusted for a region, and from when on it
+	// may have one message all the same; probe whether it may have that now.
+	breaker func(sim, region string) (open bool, probeAt time.Time)
+	probe   func(sim, region string) bool
+	// changes are what the operator's hand has set of limits, by SIM.
+	changes  map[string]budget.Change
+	capacity map[capacityKey]*capacity
 }
 
-// line is one modem session as the index sees it.
-type line struct {
-	queue.Carrier
-	// next is what the line means to send next, chosen while it was busy; an
-	// idle line may take it over. Guarded by index.mu.
-	next *entry
-	// hand is where an idle line is handed an entry; it has room for one.
-	hand chan *entry
-}
+// lanes is how many there are.
+const lanes = int(queue.LaneNotice) + 1
 
-func newLine(c queue.Carrier) *line { return &line{Carrier: c, hand: make(chan *entry, 1)} }
-
-// entry is one open message; index.mu guards all but id.
+// entry is one open message; index.mu guards all but id. There are as many as
+// messages wait, so it is kept small.
 type entry struct {
-	id   queue.ID
-	lane queue.Lane
+	id queue.ID
 	// created is for the age of the queue alone.
-	created time.Time
+	created moment
 	// rank is its place in the lane, by the store's clock; see rank.
 	rank storage.Time
-	// send says that it is to be sent, from due on; advance is when time
-	// changes its state, zero for never. Both are times of the local clock.
-	send         bool
-	due, advance time.Time
-	// avoid are SIMs (IMSI) that another one is better than; see patience.
-	avoid []string
-	// taken: a line has it and asks the store.
-	taken bool
-	// by is the line that has chosen it.
-	by *line
-	// sendable is its place in ready or chosen, timed in timed.
-	sendable, timed place
+	// due is from when on it is to be sent, if send; advance is when time changes
+	// its state, watch when a report on it should have come.
+	due, advance, watch moment
+	at                  moment // its time in timed
+	// shut: the SIM that it is for may have no new recipient; that is asked again
+	// from then on.
+	shut moment
+	want *want
+	// by is the line that has chosen it, why the reasons for its line.
+	by  *line
+	why []string
+	// in is the heap of messages that may be sent in which it is, also one that it
+	// is in besides; see way.familiar.
+	in, also *heapOf[*entry]
+	// put is the newest load that has seen it, or after which it was seen.
+	put      uint64
+	sendable place
+	familiar place
+	timed    place
+	queued   place // in waiting
+	lane     queue.Lane
+	send     bool
+	// missed: the report on its newest attempt is missing, as told.
+	missed bool
+	// taken: a line has it and asks the store. dropped: it is in the index no more.
+	taken, dropped bool
 }
 
 // patience is how long a message waits for a SIM that it need not avoid before
@@ -70,41 +101,68 @@ type entry struct {
 // none but its own.
 const patience = 10 * time.Second
 
-func newIndex() *index {
+func better(a, b *entry) bool {
+	if a.lane != b.lane {
+		return a.lane < b.lane
+	}
+	if a.rank != b.rank {
+		return a.rank < b.rank
+	}
+	return a.due < b.due
+}
+
+// sendables is a heap of messages that may be sent, the best first.
+func sendables() heapOf[*entry] {
+	return heapOf[*entry]{less: better, place: func(e *entry) *place { return &e.sendable }}
+}
+
+func newIndex(p Policy) *index {
 	x := &index{
-		entries: map[queue.ID]*entry{}, lines: map[*line]bool{},
-		sooner: make(chan struct{}, 1),
+		policy: p, plain: map[wayKey]*want{}, entries: map[queue.ID]*entry{}, ways: map[wayKey]*way{}, lines: map[*line]bool{},
+		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
+		pending: map[int]*[lanes]int{}, era: 1, sooner: make(chan struct{}, 1),
+		changes: map[string]budget.Change{}, capacity: map[capacityKey]*capacity{},
+		breaker: func(string, string) (bool, time.Time) { return false, time.Time{} },
+		probe:   func(string, string) bool { return false },
+		epoch:   time.Now().Add(-1), // so that 0 is no time that comes up
 	}
-	better := func(a, b *entry) bool {
-		if a.lane != b.lane {
-			return a.lane < b.lane
-		}
-		if a.rank != b.rank {
-			return a.rank < b.rank
-		}
-		return a.due.Before(b.due)
-	}
-	sendable := func(e *entry) *place { return &e.sendable }
-	x.ready = heapOf{less: better, place: sendable}
-	x.chosen = heapOf{less: better, place: sendable}
-	x.timed = heapOf{
-		less:  func(a, b *entry) bool { return a.timed.at.Before(b.timed.at) },
+	x.timed = heapOf[*entry]{
+		less:  func(a, b *entry) bool { return a.at < b.at },
 		place: func(e *entry) *place { return &e.timed },
+	}
+	for lane := range x.waiting {
+		x.waiting[lane] = heapOf[*entry]{
+			less:  func(a, b *entry) bool { return a.created < b.created },
+			place: func(e *entry) *place { return &e.queued },
+		}
+	}
+	x.clocks = heapOf[*card]{
+		less:  func(a, b *card) bool { return a.wake.Before(b.wake) },
+		place: func(c *card) *place { return &c.clock },
 	}
 	return x
 }
 
-// put makes the message's entry say what a transaction at storeNow found.
-func (x *index) put(id queue.ID, m queue.Message, send, advance, storeNow time.Time) {
-	now := time.Now()
-	local := func(t time.Time) time.Time {
+// news is what a transaction at the given time of the store found of a message.
+type news struct {
+	message              queue.Message
+	want                 want
+	send, advance, watch time.Time
+	now                  time.Time
+}
+
+// put makes the message's entry say what a transaction found.
+func (x *index) put(id queue.ID, n news) {
+	now, m := time.Now(), n.message
+	local := func(t time.Time) moment {
 		if t.IsZero() {
-			return t
+			return 0
 		}
-		return now.Add(t.Sub(storeNow))
+		return x.moment(now.Add(t.Sub(n.now)))
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.forgetPromise(id)
 	e := x.entries[id]
 	if !m.State.Open() {
 		x.drop(e)
@@ -114,8 +172,15 @@ func (x *index) put(id queue.ID, m queue.Message, send, advance, storeNow time.T
 		e = &entry{id: id, created: local(m.Created.Time())}
 		x.entries[id] = e
 	}
-	e.lane, e.rank, e.avoid = m.Lane, rank(m), m.Avoid()
-	e.send, e.due, e.advance = !send.IsZero(), local(send), local(advance)
+	x.uncount(e)
+	x.unsend(e, true)
+	x.want(e, n.want)
+	e.lane, e.rank, e.put = m.Lane, rank(m), x.loads
+	e.send, e.due, e.advance, e.watch = !n.send.IsZero(), local(n.send), local(n.advance), local(n.watch)
+	if e.want.by != "" && e.shut != 0 && e.shut > e.due {
+		e.due = e.shut
+	}
+	e.missed = e.missed && m.State == queue.Accepted
 	x.sort(e, now)
 }
 
@@ -134,238 +199,171 @@ func rank(m queue.Message) storage.Time {
 func (x *index) remove(id queue.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.forgetPromise(id)
 	x.drop(x.entries[id])
 }
 
-// keep forgets every message that is not among the known ones.
-func (x *index) keep(known map[queue.ID]bool) {
+// loading says that all messages will be put; see keep.
+func (x *index) loading() (load uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for id, e := range x.entries {
-		if !known[id] {
+	x.loads++
+	return x.loads
+}
+
+// keep forgets every message that was not put since the load began, and what was
+// promised to those that have come and gone without a word.
+func (x *index) keep(load uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.entries {
+		if e.put < load {
 			x.drop(e)
 		}
 	}
+	x.breakPromises(time.Now())
 }
 
 func (x *index) drop(e *entry) {
 	if e == nil {
 		return
 	}
-	x.unsend(e)
+	x.uncount(e)
+	x.unsend(e, false)
 	x.timed.remove(e)
+	x.estrange(e)
 	delete(x.entries, e.id)
+	e.dropped = true
 }
 
-// unsend takes the entry out of ready and chosen.
-func (x *index) unsend(e *entry) {
-	x.ready.remove(e)
-	x.chosen.remove(e)
-	if e.by != nil {
+// unsend takes the entry out of what may be sent; chosen: its line may go on to
+// mean to send it.
+func (x *index) unsend(e *entry, chosen bool) {
+	if e.in != nil {
+		e.in.remove(e)
+		e.in = nil
+	}
+	if e.also != nil {
+		e.also.remove(e)
+		e.also = nil
+	}
+	if e.by != nil && !chosen {
 		e.by.next, e.by = nil, nil
 	}
 }
 
+// count counts the entry among those that wait to be sent; uncount does not any
+// more.
+func (x *index) count(e *entry) {
+	if e.queued == 0 {
+		x.waiting[e.lane].set(e)
+		x.pendingOf(e.want.way.rule)[e.lane]++
+	}
+}
+
+func (x *index) uncount(e *entry) {
+	if e.queued != 0 {
+		x.waiting[e.lane].remove(e)
+		x.pendingOf(e.want.way.rule)[e.lane]--
+	}
+}
+
+func (x *index) pendingOf(rule int) *[lanes]int {
+	n := x.pending[rule]
+	if n == nil {
+		n = new([lanes]int)
+		x.pending[rule] = n
+	}
+	return n
+}
+
 // sort puts the entry where its times say, and serves an idle line with it.
 func (x *index) sort(e *entry, now time.Time) {
-	due := e.send && !e.due.After(now)
-	switch {
-	case !due || e.taken:
-		x.unsend(e)
-	case e.by == nil:
-		x.ready.set(e)
-		x.serve(e, now)
-	default:
-		x.chosen.set(e)
+	// What a line has taken counts until its SIM's ledger does.
+	if e.send || e.taken {
+		x.count(e)
+	} else {
+		x.uncount(e)
+	}
+	present := x.moment(now)
+	if !e.send || e.due > present || e.taken {
+		x.unsend(e, false)
+	} else {
+		x.list(e, now)
 		x.serve(e, now)
 	}
 	at := e.advance
-	soonest := func(t time.Time) {
-		if t.After(now) && (at.IsZero() || t.Before(at)) {
-			at = t
+	soonest := func(m moment) {
+		if m > present && (at == 0 || m < at) {
+			at = m
 		}
 	}
 	if e.send {
 		soonest(e.due)
-		if len(e.avoid) > 0 {
-			soonest(e.due.Add(patience))
+		if len(e.want.avoid) > 0 {
+			soonest(e.due.add(patience))
+		}
+		if len(e.want.known) > 0 {
+			soonest(e.due.add(x.policy.Stick))
 		}
 	}
-	if at.IsZero() {
+	if !e.missed && e.watch != 0 && (at == 0 || e.watch < at) {
+		at = e.watch
+	}
+	if at == 0 {
 		x.timed.remove(e)
 		return
 	}
-	e.timed.at = at
+	e.at = at
 	x.timed.set(e)
-	if x.timed.first() == e {
-		select {
-		case x.sooner <- struct{}{}:
-		default:
-		}
+	if first, _ := x.timed.first(); first == e {
+		x.hurry()
 	}
 }
 
-// serve hands an entry that is ready or chosen to the idle line that has waited
-// longest of those that may send it.
-func (x *index) serve(e *entry, now time.Time) {
-	i := slices.IndexFunc(x.idle, func(l *line) bool { return x.allowed(e, l, now) })
-	if i < 0 {
-		return
-	}
-	l := x.idle[i]
-	x.idle = slices.Delete(x.idle, i, i+1)
-	x.claim(e)
-	l.hand <- e
-}
-
-// allowed says whether the line may send the entry: its SIM has not failed
-// with it, no other SIM is there, or the others have kept it waiting.
-func (x *index) allowed(e *entry, l *line, now time.Time) bool {
-	if !slices.Contains(e.avoid, l.IMSI) || now.Sub(e.due) >= patience {
-		return true
-	}
-	for other := range x.lines {
-		if !slices.Contains(e.avoid, other.IMSI) {
-			return false
-		}
-	}
-	return true
-}
-
-// another says whether a line is there whose SIM is none of the given ones.
-func (x *index) another(sims []string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for l := range x.lines {
-		if !slices.Contains(sims, l.IMSI) {
-			return true
-		}
-	}
-	return false
-}
-
-func (x *index) claim(e *entry) {
-	x.unsend(e)
-	e.taken = true
-}
-
-// pick returns the best entry of h that the line may send, nil if there is
-// none.
-func (x *index) pick(h *heapOf, l *line) *entry {
-	now := time.Now()
-	var passed []*entry
-	var found *entry
-	for found == nil && h.Len() > 0 {
-		e := h.first()
-		h.remove(e)
-		passed = append(passed, e)
-		if x.allowed(e, l, now) {
-			found = e
-		}
-	}
-	for _, e := range passed {
-		h.set(e)
-	}
-	return found
-}
-
-// add makes a line known, gone takes it away.
-func (x *index) add(l *line) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.lines[l] = true
-}
-
-func (x *index) gone(l *line) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	delete(x.lines, l)
-	x.idle = slices.DeleteFunc(x.idle, func(other *line) bool { return other == l })
-	if e := l.next; e != nil {
-		l.next, e.by = nil, nil
-		x.chosen.remove(e)
-		x.sort(e, time.Now())
-	}
-	// What waited for this line may be anybody's now.
-	now := time.Now()
-	for _, e := range slices.Concat(x.ready.entries, x.chosen.entries) {
-		if len(e.avoid) > 0 {
-			x.serve(e, now)
-		}
-	}
-}
-
-// tryTake gives the line its next entry: what it chose ahead, the best that
-// nobody has chosen, or what a busy line has. nil: there is nothing to send.
-func (x *index) tryTake(l *line) *entry {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.takeNow(l)
-}
-
-func (x *index) takeNow(l *line) *entry {
-	e := l.next
-	if e == nil {
-		e = x.pick(&x.ready, l)
-	}
-	if e == nil {
-		e = x.pick(&x.chosen, l)
-	}
-	if e != nil {
-		x.claim(e)
-	}
-	return e
-}
-
-// take waits for an entry; nil when ctx or the session ends.
-func (x *index) take(ctx context.Context, l *line, closed <-chan struct{}) *entry {
+// hurry wakes whoever sleeps until the earliest time.
+func (x *index) hurry() {
 	select {
-	case <-ctx.Done():
-		return nil
-	case <-closed:
-		return nil
+	case x.sooner <- struct{}{}:
 	default:
 	}
-	x.mu.Lock()
-	if e := x.takeNow(l); e != nil {
-		x.mu.Unlock()
-		return e
-	}
-	x.idle = append(x.idle, l)
-	x.mu.Unlock()
-	select {
-	case e := <-l.hand:
-		return e
-	case <-ctx.Done():
-	case <-closed:
-	}
-	x.mu.Lock()
-	x.idle = slices.DeleteFunc(x.idle, func(other *line) bool { return other == l })
-	x.mu.Unlock()
-	select {
-	case e := <-l.hand:
-		x.release(e)
-	default:
-	}
-	return nil
 }
 
-// choose makes the best entry that nobody has chosen the line's next, and
-// returns it; nil if there is none.
-func (x *index) choose(l *line) *entry {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if l.next != nil {
-		return l.next
+// list puts an entry that may be sent among those that the same SIMs may send:
+// those that wait for the one SIM that their recipient knows, or all others.
+func (x *index) list(e *entry, now time.Time) {
+	h, also := x.heapFor(e, now)
+	if h != e.in || also != e.also {
+		x.unsend(e, true)
 	}
-	e := x.pick(&x.ready, l)
-	if e == nil {
-		return nil
+	e.in, e.also = h, also
+	h.set(e)
+	if also != nil {
+		also.set(e)
 	}
-	x.ready.remove(e)
-	l.next, e.by = e, l
-	x.chosen.set(e)
-	return e
+}
+
+// heapFor is the heap that an entry which may be sent belongs in, and the one that
+// it belongs in besides, if there is one.
+func (x *index) heapFor(e *entry, now time.Time) (in, also *heapOf[*entry]) {
+	if c := x.sticks(e, now); c != nil {
+		if e.by != nil && e.by.card == c {
+			return &c.chosen, nil
+		}
+		if e.by != nil {
+			e.by.next, e.by = nil, nil
+		}
+		return &c.own, nil
+	}
+	w := x.way(e.want.way)
+	b := w.bin(e, now)
+	if c := x.knownTo(e, now); c != nil {
+		also = w.familiarTo(c)
+	}
+	if e.by != nil {
+		return &b.chosen, also
+	}
+	return &b.ready, also
 }
 
 // release gives back an entry that was taken; what the store says of it comes
@@ -374,7 +372,7 @@ func (x *index) release(e *entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e.taken = false
-	if x.entries[e.id] == e {
+	if !e.dropped {
 		x.sort(e, time.Now())
 	}
 }
@@ -384,31 +382,77 @@ func (x *index) release(e *entry) {
 func (x *index) begun(e *entry) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e.taken, e.send, e.advance = false, false, time.Time{}
-	if x.entries[e.id] == e {
-		x.sort(e, time.Now())
+	x.begin(e, time.Now())
+}
+
+func (x *index) begin(e *entry, now time.Time) {
+	e.taken, e.send, e.advance, e.watch, e.missed = false, false, 0, 0, false
+	if !e.dropped {
+		x.sort(e, now)
 	}
 }
 
-// mature moves what has fallen due to ready, and returns the messages whose
-// state time has changed, and how long until there is more to do.
-func (x *index) mature() (advance []queue.ID, wait time.Duration) {
+// refused notes that the SIM that wanted to begin the entry may not have its
+// recipient, which is not to be asked about again and again.
+func (x *index) refused(e *entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e.shut = x.moment(time.Now().Add(soon))
+}
+
+// matured is what time has brought.
+type matured struct {
+	// advance are the messages whose state time has changed, unreported those
+	// whose report should have come.
+	advance, unreported []queue.ID
+	// turned are the SIMs whose day has ended.
+	turned []string
+	// next is when there is more to do.
+	next time.Time
+}
+
+// mature moves what has fallen due to where it may be sent, and returns what
+// else time has brought.
+func (x *index) mature() (out matured) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
-	for x.timed.Len() > 0 {
-		e := x.timed.first()
-		if e.timed.at.After(now) {
-			return advance, e.timed.at.Sub(now)
+	out.turned, out.next = x.matureCards(now), now.Add(time.Hour)
+	if c, ok := x.clocks.first(); ok && c.wake.Before(out.next) {
+		out.next = c.wake
+	}
+	present := x.moment(now)
+	for {
+		e, ok := x.timed.first()
+		if !ok {
+			return out
+		}
+		if e.at > present {
+			if at := x.time(e.at); at.Before(out.next) {
+				out.next = at
+			}
+			return out
 		}
 		x.timed.remove(e)
-		if !e.advance.IsZero() && !e.advance.After(now) {
-			advance = append(advance, e.id)
-			e.advance = time.Time{}
+		over := func(m moment) bool { return m != 0 && m <= present }
+		if over(e.advance) {
+			out.advance = append(out.advance, e.id)
+			e.advance = 0
+		}
+		if over(e.watch) && !e.missed {
+			out.unreported = append(out.unreported, e.id)
+			e.missed = true
 		}
 		x.sort(e, now)
 	}
-	return advance, time.Hour
+}
+
+// wasMissed says whether the report on the message was told to be missing.
+func (x *index) wasMissed(id queue.ID) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entries[id]
+	return e != nil && e.missed
 }
 
 // depth is how many messages wait to be sent in each lane, and since when the
@@ -417,13 +461,9 @@ func (x *index) depth() (waiting map[queue.Lane]int, oldest map[queue.Lane]time.
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	waiting, oldest = map[queue.Lane]int{}, map[queue.Lane]time.Time{}
-	for _, e := range x.entries {
-		if !e.send {
-			continue
-		}
-		waiting[e.lane]++
-		if at, ok := oldest[e.lane]; !ok || e.created.Before(at) {
-			oldest[e.lane] = e.created
+	for lane := range x.waiting {
+		if e, ok := x.waiting[lane].first(); ok {
+			waiting[queue.Lane(lane)], oldest[queue.Lane(lane)] = x.waiting[lane].Len(), x.time(e.created) //nolint:gosec // there are two
 		}
 	}
 	return waiting, oldest

@@ -21,14 +21,22 @@ func waiting(lane queue.Lane, avoid ...string) queue.Message {
 	return m
 }
 
-// offer puts a message that is due after a while, or was before if negative.
-func (x *index) offer(id queue.ID, m queue.Message, due time.Duration) {
+// lay puts a message that is due after a while, or was before if negative.
+func (x *index) lay(id queue.ID, m queue.Message, due time.Duration) {
 	now := time.Now()
-	x.put(id, m, now.Add(due), now.Add(time.Hour), now)
+	x.put(id, news{message: m, want: anyway(m.Avoid()...), send: now.Add(due), advance: now.Add(time.Hour), now: now})
+}
+
+// anyway is what a message asks that any SIM may send but for some.
+func anyway(avoid ...string) want { return want{way: wayKey{noRule, "FR"}, avoid: avoid} }
+
+// becomes puts a message that is not to be sent.
+func (x *index) becomes(id queue.ID, state queue.State) {
+	x.put(id, news{message: queue.Message{State: state}, want: anyway(), now: time.Now()})
 }
 
 func (x *index) plug(imsi string) *line {
-	l := newLine(queue.Carrier{Modem: imsi, IMSI: imsi})
+	l := &line{Carrier: queue.Carrier{Modem: imsi, IMSI: imsi}, hand: make(chan *entry, 1)}
 	x.add(l)
 	return l
 }
@@ -38,11 +46,12 @@ func (x *index) plug(imsi string) *line {
 func (x *index) wait(l *line) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if e := x.takeNow(l); e != nil {
+	if e := x.takeNow(l, time.Now()); e != nil {
 		l.hand <- e
 		return
 	}
-	x.idle = append(x.idle, l)
+	l.waits, l.since = true, time.Now()
+	x.makeIdle(l)
 }
 
 // handed is what an idle line was handed, nil for nothing yet.
@@ -78,12 +87,12 @@ func TestAvoidance(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newIndex()
+				x := newIndex(DefaultPolicy())
 				var lines []*line
 				for _, imsi := range c.lines {
 					lines = append(lines, x.plug(imsi))
 				}
-				x.offer(nth(1), waiting(queue.LaneCode, c.avoid...), -c.age)
+				x.lay(nth(1), waiting(queue.LaneCode, c.avoid...), -c.age)
 				if taken := x.tryTake(lines[0]) != nil; taken != c.taken {
 					t.Errorf("taken: %v", taken)
 				}
@@ -109,7 +118,7 @@ func TestRetriedMessagesKeepTheirPlace(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				x := newIndex()
+				x := newIndex(DefaultPolicy())
 				old := waiting(queue.LaneCode)
 				for _, r := range c.tries {
 					old.Attempts = append(old.Attempts, queue.Attempt{IMSI: "other", Result: r})
@@ -118,10 +127,10 @@ func TestRetriedMessagesKeepTheirPlace(t *testing.T) {
 				young := waiting(queue.LaneCode)
 				time.Sleep(time.Second) // virtual time
 				old.Due = storage.TimeOf(time.Now())
-				x.offer(nth(1), young, -time.Second)
-				x.offer(nth(2), old, 0)
+				x.lay(nth(1), young, -time.Second)
+				x.lay(nth(2), old, 0)
 				time.Sleep(time.Second) // virtual time
-				x.offer(nth(3), waiting(queue.LaneCode), 0)
+				x.lay(nth(3), waiting(queue.LaneCode), 0)
 				a := x.plug("a")
 				if first := x.tryTake(a).id == nth(2); first != c.first {
 					t.Errorf("before a younger one: %v", first)
@@ -139,10 +148,10 @@ func TestRetriedMessagesKeepTheirPlace(t *testing.T) {
 
 func TestWhatIsAvoidedPassesToTheNextInLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newIndex()
+		x := newIndex(DefaultPolicy())
 		a, b := x.plug("a"), x.plug("b")
-		x.offer(nth(1), waiting(queue.LaneCode, "a"), -2*time.Second)
-		x.offer(nth(2), waiting(queue.LaneCode), -time.Second)
+		x.lay(nth(1), waiting(queue.LaneCode, "a"), -2*time.Second)
+		x.lay(nth(2), waiting(queue.LaneCode), -time.Second)
 		x.wait(a)
 		if e := handed(a); e == nil || e.id != nth(2) {
 			t.Fatalf("a was handed %+v", e)
@@ -160,12 +169,12 @@ func TestWhatIsAvoidedPassesToTheNextInLine(t *testing.T) {
 
 func TestBusyLinesAvoidedEntryIsHandedOverInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newIndex()
+		x := newIndex(DefaultPolicy())
 		x.plug("busy")
 		a := x.plug("a")
 		x.wait(a)
-		x.offer(nth(1), waiting(queue.LaneCode, "a"), 0)
-		_, wait := x.mature()
+		x.lay(nth(1), waiting(queue.LaneCode, "a"), 0)
+		wait := time.Until(x.mature().next)
 		if handed(a) != nil || wait != patience {
 			t.Fatalf("looked at again after %v, want %v", wait, patience)
 		}
@@ -178,13 +187,13 @@ func TestBusyLinesAvoidedEntryIsHandedOverInTime(t *testing.T) {
 }
 
 func TestIdleLinesAreServedInTurn(t *testing.T) {
-	x := newIndex()
+	x := newIndex(DefaultPolicy())
 	lines := []*line{x.plug("a"), x.plug("b"), x.plug("c")}
 	for _, l := range lines {
 		x.wait(l)
 	}
 	for i, l := range lines {
-		x.offer(nth(i), waiting(queue.LaneCode), 0)
+		x.lay(nth(i), waiting(queue.LaneCode), 0)
 		if e := handed(l); e == nil || e.id != nth(i) {
 			t.Fatalf("line %d was not served in its turn", i)
 		}
@@ -192,16 +201,16 @@ func TestIdleLinesAreServedInTurn(t *testing.T) {
 }
 
 func TestChosenMayBeTakenOver(t *testing.T) {
-	x := newIndex()
+	x := newIndex(DefaultPolicy())
 	a, b := x.plug("a"), x.plug("b")
-	x.offer(nth(1), waiting(queue.LaneCode), -2*time.Second)
+	x.lay(nth(1), waiting(queue.LaneCode), -2*time.Second)
 	if e := x.choose(a); e == nil || x.choose(a) != e {
 		t.Fatal("a line's choice does not last")
 	}
 	if x.choose(b) != nil {
 		t.Fatal("two lines chose one entry")
 	}
-	x.offer(nth(2), waiting(queue.LaneCode), -time.Second)
+	x.lay(nth(2), waiting(queue.LaneCode), -time.Second)
 	if e := x.tryTake(b); e == nil || e.id != nth(2) {
 		t.Fatal("what is chosen goes before what is not")
 	}
@@ -214,9 +223,9 @@ func TestChosenMayBeTakenOver(t *testing.T) {
 }
 
 func TestChoiceOfALineThatIsGone(t *testing.T) {
-	x := newIndex()
+	x := newIndex(DefaultPolicy())
 	a, b := x.plug("a"), x.plug("b")
-	x.offer(nth(1), waiting(queue.LaneCode), 0)
+	x.lay(nth(1), waiting(queue.LaneCode), 0)
 	x.choose(a)
 	x.gone(a)
 	x.wait(b)
@@ -226,11 +235,11 @@ func TestChoiceOfALineThatIsGone(t *testing.T) {
 }
 
 func TestStalePuts(t *testing.T) {
-	x := newIndex()
+	x := newIndex(DefaultPolicy())
 	a, b := x.plug("a"), x.plug("b")
-	x.offer(nth(1), waiting(queue.LaneCode), 0)
+	x.lay(nth(1), waiting(queue.LaneCode), 0)
 	e := x.tryTake(a)
-	x.offer(nth(1), waiting(queue.LaneCode), 0)
+	x.lay(nth(1), waiting(queue.LaneCode), 0)
 	if x.tryTake(b) != nil {
 		t.Fatal("a put gave away what a line has taken")
 	}
@@ -238,16 +247,16 @@ func TestStalePuts(t *testing.T) {
 	if x.tryTake(b) != nil {
 		t.Fatal("what is being sent was given away")
 	}
-	x.offer(nth(1), waiting(queue.LaneCode), 0)
+	x.lay(nth(1), waiting(queue.LaneCode), 0)
 	e = x.tryTake(a)
 	// It ended while the line asked the store; nothing revives it.
-	x.put(nth(1), queue.Message{State: queue.Canceled}, time.Time{}, time.Time{}, time.Now())
+	x.becomes(nth(1), queue.Canceled)
 	x.release(e)
 	if x.tryTake(b) != nil || len(x.entries) != 0 {
 		t.Fatal("releasing revived what has ended")
 	}
 	// A newer entry of the same message is none of the old one's business.
-	x.offer(nth(1), waiting(queue.LaneCode), 0)
+	x.lay(nth(1), waiting(queue.LaneCode), 0)
 	x.begun(e)
 	if x.tryTake(b) == nil {
 		t.Fatal("an old entry took a new one away")
@@ -256,7 +265,7 @@ func TestStalePuts(t *testing.T) {
 
 func TestTakeGivesBackWhatItIsHandedTooLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newIndex()
+		x := newIndex(DefaultPolicy())
 		a := x.plug("a")
 		for i, end := range []string{"context", "session"} {
 			ctx, cancel := context.WithCancel(t.Context())
@@ -269,13 +278,13 @@ func TestTakeGivesBackWhatItIsHandedTooLate(t *testing.T) {
 			} else {
 				close(closed)
 			}
-			x.offer(nth(i), waiting(queue.LaneCode), 0)
+			x.lay(nth(i), waiting(queue.LaneCode), 0)
 			e := <-got
 			if e == nil {
 				e = x.tryTake(a)
 			}
-			if e == nil || len(x.idle) != 0 {
-				t.Errorf("ended by %s: the entry is lost: %v; %d idle", end, e == nil, len(x.idle))
+			if e == nil || a.waits {
+				t.Errorf("ended by %s: the entry is lost: %v; idle: %v", end, e == nil, a.waits)
 			}
 			cancel()
 		}
@@ -284,13 +293,13 @@ func TestTakeGivesBackWhatItIsHandedTooLate(t *testing.T) {
 
 func TestDepth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x := newIndex()
+		x := newIndex(DefaultPolicy())
 		first := time.Now()
-		x.offer(nth(1), waiting(queue.LaneCode), 0)
+		x.lay(nth(1), waiting(queue.LaneCode), 0)
 		time.Sleep(time.Minute) // virtual time
-		x.offer(nth(2), waiting(queue.LaneCode), time.Second)
-		x.offer(nth(3), waiting(queue.LaneNotice), 0)
-		x.put(nth(4), queue.Message{State: queue.Sending}, time.Time{}, time.Time{}, time.Now())
+		x.lay(nth(2), waiting(queue.LaneCode), time.Second)
+		x.lay(nth(3), waiting(queue.LaneNotice), 0)
+		x.becomes(nth(4), queue.Sending)
 		n, oldest := x.depth()
 		if n[queue.LaneCode] != 2 || n[queue.LaneNotice] != 1 || !oldest[queue.LaneCode].Equal(first) {
 			t.Errorf("%v, oldest %v", n, oldest)
@@ -301,11 +310,11 @@ func TestDepth(t *testing.T) {
 const manyEntries, manyLines = 100_000, 256
 
 func crowded() (*index, []*line) {
-	x := newIndex()
+	x := newIndex(DefaultPolicy())
 	for i := range manyEntries {
 		var id queue.ID
 		id[0], id[1], id[2] = 1+byte(i>>16), byte(i>>8), byte(i)
-		x.offer(id, waiting(queue.LaneCode), -time.Duration(i)*time.Microsecond)
+		x.lay(id, waiting(queue.LaneCode), -time.Duration(i)*time.Microsecond)
 	}
 	var lines []*line
 	for i := range manyLines {
@@ -325,7 +334,7 @@ func BenchmarkIndexTake(b *testing.B) {
 		e := x.tryTake(l)
 		x.choose(l)
 		x.begun(e)
-		x.offer(e.id, waiting(queue.LaneCode), 0)
+		x.lay(e.id, waiting(queue.LaneCode), 0)
 	}
 }
 
@@ -336,7 +345,7 @@ func BenchmarkIndexPut(b *testing.B) {
 	for b.Loop() {
 		var id queue.ID
 		id[0], id[1], id[2] = 1+byte(n>>16)&1, byte(n>>8), byte(n)
-		x.offer(id, m, 0)
+		x.lay(id, m, 0)
 		n++
 	}
 }
@@ -346,19 +355,11 @@ func BenchmarkIndexPut(b *testing.B) {
 func BenchmarkIndexAvoided(b *testing.B) {
 	x, lines := crowded()
 	for i := range 1000 {
-		x.offer(nth(i), waiting(0, lines[0].IMSI), 0)
-	}
-	now := time.Now()
-	for _, e := range x.entries {
-		e.due = now.Add(time.Hour) // avoided for as long as this takes
-		if len(e.avoid) == 0 {
-			e.lane = queue.LaneNotice
-		}
-	}
-	for _, e := range x.entries {
-		x.ready.set(e)
+		x.lay(nth(i), waiting(0, lines[0].IMSI), 0)
 	}
 	for b.Loop() {
-		x.pick(&x.ready, lines[0])
+		e := x.tryTake(lines[0])
+		x.begun(e)
+		x.lay(e.id, waiting(queue.LaneCode), 0)
 	}
 }

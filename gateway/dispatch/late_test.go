@@ -6,6 +6,7 @@ import (
 
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
+	"smsotpd/storage"
 )
 
 // doubtThen leaves the message in doubt, and tells its late answer after a
@@ -133,7 +134,7 @@ func TestGivenBackGoesOutAtOnce(t *testing.T) {
 			h.pass(time.Millisecond)
 			h.want(id, queue.Queued)
 			h.plug("a", h.takes(0))
-			h.pass(10 * time.Millisecond)
+			h.pass(2 * storage.Patience)
 			if m := h.want(id, queue.Accepted); len(m.Attempts) != 1 {
 				t.Errorf("%s: %+v", cause, m.Attempts)
 			}

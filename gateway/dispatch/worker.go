@@ -3,11 +3,13 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"hash/fnv"
 	"log/slog"
 	"slices"
 	"strings"
 	"time"
 
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
 	"smsotpd/storage"
@@ -19,11 +21,21 @@ type worker struct {
 	modem Line
 	line  *line
 	log   *slog.Logger
+	// replaces: messages of a replace type were seen to work with this SIM.
+	replaces bool
+}
+
+// launch is an attempt that may go out.
+type launch struct {
+	queue.Begun
+	way wayKey
+	// replace is its TP-PID, 0 for the usual one.
+	replace byte
 }
 
 // flight is an attempt that has ended in the modem and not yet in the store.
 type flight struct {
-	begun  queue.Begun
+	begun  launch
 	result modem.Result
 	// untried: another SIM is there that the message has not failed with.
 	untried bool
@@ -35,15 +47,27 @@ type flight struct {
 
 // work serves one modem session until it or ctx ends.
 func (d *Dispatcher) work(ctx context.Context, l Line) {
+	info := l.Info()
+	can := d.o.Can(info.IMEI, info.IMSI)
 	w := &worker{
-		Dispatcher: d, modem: l, log: d.o.Logger.With("modem", l.Name()),
-		line: newLine(queue.Carrier{Session: d.o.Store.Session(), Modem: l.Name(), IMSI: l.IMSI()}),
+		Dispatcher: d, modem: l, log: d.o.Logger.With("modem", info.Modem),
+		replaces: can.ReplaceTypes == modem.Proven,
+		line: &line{hand: make(chan *entry, 1), Carrier: queue.Carrier{
+			Session: d.o.Store.Session(), Modem: info.Modem, IMSI: info.IMSI,
+			Exact: info.EnhancedValidity || can.EnhancedValidity == modem.Proven,
+		}},
+	}
+	d.health.Known(time.Now(), info.IMSI, operatorOf(info.IMSI))
+	if err := d.standing(ctx, info.IMSI, info.Card); err != nil {
+		w.log.Error("what a SIM has sent can't be read; it is not used", "error", err)
+		return
 	}
 	d.index.add(w.line)
 	defer d.index.gone(w.line)
 	// What is in the air is brought home whatever ends the session or ctx.
 	air := context.WithoutCancel(ctx)
 	var landed *flight
+	defer func() { d.index.flew(w.line, 0, false) }()
 	for {
 		e := w.next(ctx, landed)
 		if e == nil && landed == nil {
@@ -113,14 +137,15 @@ func inWords(cause string) string {
 // gap is the one commit between two messages: it settles what landed, begins
 // e and leases what comes after it. begun is nil if e can't be sent now. An
 // error means that the store can be used no more.
-func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begun, error) {
-	t := &transition{worker: w, landed: landed, take: e}
+func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (begun *launch, err error) {
+	t := &transition{worker: w, landed: landed, take: e, limits: w.index.limitsOf(w.line.IMSI)}
 	if e != nil {
+		t.way, t.why = w.index.claimed(e)
 		t.ahead = w.index.choose(w.line)
 	} else if landed.result.Class == modem.Accepted { // nobody waits for this
 		ctx = storage.WithPatience(ctx)
 	}
-	err := w.o.Store.Update(ctx, t.run)
+	err = w.o.Store.Update(ctx, t.run)
 	if err != nil && !storage.Ended(err) {
 		err = w.settleAlone(ctx, t, err)
 	}
@@ -130,17 +155,42 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 		}
 		return nil, err
 	}
+	if err := w.tell(ctx, t); err != nil {
+		return nil, err
+	}
+	return t.begun, nil
+}
+
+// tell makes known what a transition has come to.
+func (w *worker) tell(ctx context.Context, t *transition) error {
+	if t.stands {
+		var sent *entry
+		if t.begun != nil {
+			sent = t.take
+		}
+		w.tellAll(w.index.stand(w.line.IMSI, t.standing, t.at, sent))
+		if w.index.limitsOf(w.line.IMSI) != t.limits { // they have changed meanwhile
+			if err := w.restandOne(ctx, w.line.IMSI); err != nil {
+				return err
+			}
+		}
+	}
+	w.index.flew(w.line, lane(t.begun), t.begun != nil)
 	if t.take != nil {
 		w.index.begun(t.take)
+		if t.full {
+			w.index.refused(t.take)
+		}
 		if t.begun == nil {
 			if err := w.refresh(ctx, []queue.ID{t.take.id}); err != nil {
-				return nil, err
+				return err
 			}
 		}
 	}
 	if t.settled != nil {
 		if t.settled.Attempt >= 0 {
-			w.o.Observer.Sent(t.settled.Message, w.line.Modem, landed.result)
+			w.judgeResult(t.settled.Message, t.settled.Attempt, t.landed.result)
+			w.o.Observer.Sent(t.settled.Message, w.line.Modem, t.landed.result)
 		}
 		if t.settled.Changed() {
 			w.o.Observer.Moved(*t.settled)
@@ -149,7 +199,15 @@ func (w *worker) gap(ctx context.Context, landed *flight, e *entry) (*queue.Begu
 			w.o.Observer.Doubled(*t.settled)
 		}
 	}
-	return t.begun, nil
+	return nil
+}
+
+// lane is that of what was begun, if anything was.
+func lane(b *launch) queue.Lane {
+	if b == nil {
+		return queue.LaneCode
+	}
+	return b.Message.Lane
 }
 
 // settleAlone does without what could not be begun, and insists on settling
@@ -164,14 +222,14 @@ func (w *worker) settleAlone(ctx context.Context, t *transition, cause error) er
 		w.log.Error("a send can't be begun", "message", e.id, "error", cause)
 		w.index.remove(e.id)
 	}
-	t.take, t.ahead, t.begun = nil, nil, nil
+	t.take, t.ahead, t.begun, t.stands, t.full = nil, nil, nil, false, false
 	if t.landed != nil {
 		err := w.insist(ctx, func() error { return w.o.Store.Update(storage.WithReserve(ctx), t.run) })
 		if storage.Ended(err) {
 			return err
 		}
 		if err != nil {
-			t.settled = nil
+			t.settled, t.stands = nil, false
 			w.log.Error("an attempt could not be settled; it is in doubt after the next start", "message", t.landed.begun.ID, "error", err)
 		}
 	}
@@ -184,14 +242,24 @@ type transition struct {
 	*worker
 	landed      *flight
 	take, ahead *entry
+	// way and why are those of take; the entry itself may change meanwhile.
+	way wayKey
+	why []string
+	// limits are the SIM's.
+	limits budget.Limits
 
-	// What its last run came to.
-	settled *queue.Outcome
-	begun   *queue.Begun
+	// What its last run came to, at a time of the store: stands says that the
+	// SIM's standing is another one, full that it may not have the message's
+	// recipient.
+	at           time.Time
+	settled      *queue.Outcome
+	begun        *launch
+	stands, full bool
+	standing     budget.Standing
 }
 
 func (t *transition) run(tx storage.Tx) error {
-	t.settled, t.begun = nil, nil
+	t.settled, t.begun, t.stands, t.full, t.at = nil, nil, false, false, tx.Now()
 	if t.landed != nil {
 		settled, err := t.settle(tx, t.landed)
 		if err != nil {
@@ -202,20 +270,60 @@ func (t *transition) run(tx storage.Tx) error {
 	if t.take == nil {
 		return nil
 	}
-	begun, err := t.o.Queue.Begin(tx, t.take.id, t.line.Carrier)
-	switch {
-	case err == nil:
-		t.begun = &begun
-	case !errors.Is(err, queue.ErrNotSendable) && !errors.Is(err, queue.ErrNotFound):
+	if err := t.begin(tx); err != nil {
 		return err
 	}
-	if t.ahead == nil {
+	if t.ahead == nil || t.begun != nil && t.standing.Codes.After(t.at.Add(soon)) {
 		return nil
 	}
 	return t.o.Queue.Lease(tx, t.ahead.id, t.line.Carrier, leaseFor)
 }
 
-func (w *worker) settle(tx storage.Tx, f *flight) (queue.Outcome, error) {
+// begin begins the message that is to be sent, if it may be: it counts in the
+// SIM's budget from then on.
+func (t *transition) begin(tx storage.Tx) error {
+	begun, err := t.o.Queue.Begin(tx, t.take.id, t.line.Carrier, queue.Choice{
+		Why: t.why,
+		Allow: func(m queue.Message) (err error) {
+			if t.index.isHeld(t.line.Modem) {
+				return queue.ErrNotSendable
+			}
+			t.standing, err = t.o.Ledger.Charge(tx, t.limits, charge(t.line.IMSI, m))
+			return err
+		},
+	})
+	_, spent := errors.AsType[*budget.SpentError](err)
+	switch {
+	case spent:
+		t.stands = true
+		t.full = t.standing.RecipientsFull
+		return nil
+	case errors.Is(err, queue.ErrNotSendable), errors.Is(err, queue.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	t.begun, t.stands = &launch{Begun: begun, way: t.way}, true
+	if t.replaces && begun.Message.Lane == queue.LaneCode {
+		t.begun.replace, err = t.o.Ledger.ReplaceType(tx, begun.Message.Number, flow(begun.Message))
+	}
+	return err
+}
+
+// flow tells the messages of one verification from those of others.
+func flow(m queue.Message) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(m.Owner) // can't fail
+	return h.Sum64()
+}
+
+// charge is a message as the SIM's ledger counts it.
+func charge(imsi string, m queue.Message) budget.Charge {
+	return budget.Charge{SIM: imsi, Notice: m.Lane == queue.LaneNotice, Segments: 1, Recipient: m.Number}
+}
+
+func (t *transition) settle(tx storage.Tx, f *flight) (queue.Outcome, error) {
+	w := t.worker
 	s := settlement(f.result)
 	// The modem's times are of the wall clock, which may be behind the store's.
 	if at := f.result.CommittedAt; !at.IsZero() {
@@ -223,10 +331,26 @@ func (w *worker) settle(tx storage.Tx, f *flight) (queue.Outcome, error) {
 	}
 	s.OtherSIM = (s.OtherSIM || s.Result == queue.ResultSIM) && f.untried
 	out, err := w.o.Queue.Settle(tx, f.begun.ID, f.begun.Attempt, s)
+	if err != nil || out.Before != queue.Sending {
+		return out, err
+	}
+	t.stands = true
+	t.standing, err = w.o.Ledger.Settle(tx, t.limits, charge(t.line.IMSI, f.begun.Message), settled(s))
 	if err != nil || !out.Changed() {
 		return out, err
 	}
 	return out, w.o.Settled(tx, out)
+}
+
+// settled is a settlement as the SIM's ledger counts it.
+func settled(s queue.Settlement) budget.Settlement {
+	switch s.Result {
+	case queue.ResultUnsent:
+		return budget.Settlement{Result: budget.Unsent}
+	case queue.ResultAccepted, queue.ResultAmbiguous:
+		return budget.Settlement{Result: budget.Taken}
+	}
+	return budget.Settlement{Result: budget.Refused, Cause: s.Cause}
 }
 
 // settlement is a modem's result in the queue's words, without its times.
@@ -244,7 +368,7 @@ func settlement(r modem.Result) queue.Settlement {
 }
 
 // fly sends what was begun.
-func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
+func (w *worker) fly(ctx context.Context, b *launch) *flight {
 	f := &flight{begun: *b, settled: make(chan struct{})}
 	to, text, err := w.o.Queue.Unseal(b.ID, b.Message)
 	if err != nil {
@@ -256,18 +380,19 @@ func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
 	}
 	f.result = w.modem.Submit(ctx, modem.Submission{
 		To: strings.TrimPrefix(to, "+"), Text: text, Validity: b.Validity, Report: true,
+		Enhanced: w.line.Exact, Life: b.Lasts, Replace: b.replace,
 		Late: func(r modem.Result) { w.late(f, r) },
 	})
-	if w.doubtful(b.Message, f.result) {
+	if w.doubtful(b, f.result) {
 		f.result.Class, f.result.OtherSIM = modem.SIM, true
 	}
-	alone := f.result.Class != modem.Accepted && !w.index.another([]string{w.line.IMSI})
+	alone := f.result.Class != modem.Accepted && !w.index.another(b.way, b.Message.Lane, w.line.IMSI)
 	f.rest = w.tally.judge(w.line.IMSI, b.Message, &f.result, alone)
 	if f.result.GivenBack() && w.open(ctx) {
 		f.rest = restItself // it would give back the next one, too
 	}
 	if f.result.Class != modem.Accepted {
-		f.untried = w.index.another(append(b.Message.Avoid(), w.line.IMSI))
+		f.untried = w.index.another(b.way, b.Message.Lane, append(b.Message.Avoid(), w.line.IMSI)...)
 	}
 	log := w.log.With("message", b.ID, "attempt", b.Attempt+1, "result", f.result.Class, "cause", f.result.Cause)
 	switch {
@@ -286,7 +411,8 @@ func (w *worker) fly(ctx context.Context, b *queue.Begun) *flight {
 // doubtful tells a message that the modem itself, and not the network, takes for
 // malformed, which is as often what was lost on the way to it: another modem is
 // to see it before it is given up.
-func (w *worker) doubtful(m queue.Message, r modem.Result) bool {
-	return r.Class == modem.Ours && r.CMS >= 300 && w.index.another(append(m.Avoid(), w.line.IMSI)) &&
+func (w *worker) doubtful(b *launch, r modem.Result) bool {
+	m := b.Message
+	return r.Class == modem.Ours && r.CMS >= 300 && w.index.another(b.way, m.Lane, append(m.Avoid(), w.line.IMSI)...) &&
 		!slices.ContainsFunc(m.Attempts, func(a queue.Attempt) bool { return a.Cause == r.Cause })
 }

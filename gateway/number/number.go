@@ -23,6 +23,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -200,6 +202,16 @@ func classOf(t phonenumbers.PhoneNumberType) Class {
 // KnownRegion tells whether code is an ISO 3166-1 alpha-2 code, in capitals,
 // that a Number's Region can be. NonGeographic is none.
 func KnownRegion(code string) bool { return phonenumbers.GetSupportedRegions()[code] }
+
+// Regions are all codes that KnownRegion knows, sorted.
+func Regions() []string {
+	return slices.Sorted(maps.Keys(phonenumbers.GetSupportedRegions()))
+}
+
+// Calling is the calling code that all numbers of the region begin with (ITU-T
+// E.164, Annex D), which it may share with others: 1 for US and JM. It is 0
+// for what KnownRegion doesn't know.
+func Calling(region string) int { return phonenumbers.GetCountryCodeForRegion(region) }
 
 // IsZero tells whether n is no number.
 func (n Number) IsZero() bool { return n == Number{} }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -180,6 +182,31 @@ func TestExamplesOfAllRegions(t *testing.T) {
 			t.Errorf("%q is known", code)
 		}
 	}
+}
+
+// A number of a region begins with the region's calling code, of which it has
+// one: what a prefix can be of is decided by it.
+func TestCalling(t *testing.T) {
+	regions := Regions()
+	if len(regions) < 200 || !slices.IsSorted(regions) {
+		t.Fatalf("%d regions", len(regions))
+	}
+	for _, region := range regions {
+		if !KnownRegion(region) || Calling(region) < 1 || Calling(region) > 999 {
+			t.Errorf("%s: %d", region, Calling(region))
+		}
+	}
+	for region, want := range map[string]int{"FR": 33, "JM": 1, "GG": 44, "KZ": 7, "VA": 39, "": 0, "fr": 0, NonGeographic: 0} {
+		if got := Calling(region); got != want {
+			t.Errorf("%q: %d, want %d", region, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		n := numbers().Draw(t, "number")
+		if !strings.HasPrefix(n.Digits(), strconv.Itoa(Calling(n.Region()))) {
+			t.Fatalf("%s is of %s", n, n.Region())
+		}
+	})
 }
 
 // numbers draws a valid number of any region.

@@ -35,9 +35,6 @@ func (q *Queue) Late(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome, 
 		if waits && a.pending() {
 			m.State = Accepted
 		}
-		if err := q.countAccepted(tx, a.IMSI); err != nil {
-			return Outcome{}, err
-		}
 		if err := q.recall(tx, id, &m, attempt, s.MR); err != nil {
 			return Outcome{}, err
 		}
@@ -83,7 +80,7 @@ func (a Attempt) pending() bool { return a.Fate == "" || a.Fate == FateTrying }
 // resent says whether the message was sent again after an attempt that the
 // network has or may have.
 func (m *Message) resent() bool {
-	return slices.ContainsFunc(m.Attempts[:max(0, len(m.Attempts)-1)], func(a Attempt) bool {
+	return m.Moved > 0 && len(m.Attempts) > m.Moved || slices.ContainsFunc(m.Attempts[:max(0, len(m.Attempts)-1)], func(a Attempt) bool {
 		return a.Result == ResultAmbiguous || a.Result == ResultAccepted && a.Cause == causeLate
 	})
 }
@@ -91,9 +88,12 @@ func (m *Message) resent() bool {
 // taken says whether the network is known to have the message and may deliver
 // it yet: then it is not sent again.
 func (m *Message) taken() bool {
-	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool {
-		return a.Fate == FateTrying || a.Result == ResultAccepted && a.Fate == ""
-	})
+	for i, a := range m.Attempts {
+		if a.Fate == FateTrying || a.Result == ResultAccepted && a.Fate == "" && i >= m.Moved {
+			return true
+		}
+	}
+	return false
 }
 
 // recall makes the reference of an earlier attempt known to report matching,

@@ -34,6 +34,7 @@ func TestLives(t *testing.T) {
 			"settle":   l.settle,
 			"unsent":   l.unsent,
 			"late":     l.late,
+			"move":     l.moveOn,
 			"report":   l.report,
 			"withdraw": l.withdraw,
 			"proven":   l.proven,
@@ -105,7 +106,7 @@ func (l *lives) begin(rt *rapid.T) {
 	id, f, before := l.one(rt)
 	c := l.modem(rt)
 	err := l.store.Update(l.Context(), func(tx storage.Tx) error {
-		_, err := l.Begin(tx, id, c)
+		_, err := l.Begin(tx, id, c, Choice{})
 		return err
 	})
 	sendable := before.State == Queued && !f.withdrawn && f.expires.Sub(l.now()) >= l.policy.MinLife
@@ -214,6 +215,21 @@ func (l *lives) late(rt *rapid.T) {
 	case s.Result == ResultTemporary && !a.proven() && before.State == Ambiguous && !f.withdrawn && before.Text != nil &&
 		(m.State != Queued || m.Due.Time().After(l.now())):
 		rt.Fatalf("a message that was not sent is %s", m.State)
+	}
+}
+
+// moveOn gives the message to another operator, whether or not it may be.
+func (l *lives) moveOn(rt *rapid.T) {
+	id, f, before := l.one(rt)
+	may := before.State == Accepted && before.Moved == 0 && !f.withdrawn && before.sent() == 1 && before.Text != nil &&
+		before.last().Result == ResultAccepted && before.last().Fate == "" && f.expires.Sub(l.now()) >= l.policy.MinLife
+	out := l.move(l, func(tx storage.Tx) (Outcome, error) { return l.Move(tx, id) })
+	m := out.Message
+	switch {
+	case !may && !bytes.Equal(encode(l, m), encode(l, before)):
+		rt.Fatalf("moved in state %s: %+v", before.State, before)
+	case may && (m.State != Queued || m.Moved != len(m.Attempts) || m.Due.Time().After(l.now()) || len(m.Unmoved()) != 1):
+		rt.Fatalf("a message that may be moved is %s: %+v", m.State, m)
 	}
 }
 
@@ -416,12 +432,15 @@ func (l *lives) checkMessage(rt *rapid.T, id ID, m Message) {
 	if resends > 1 {
 		rt.Fatalf("sent %d times after a doubt: %+v", resends, m.Attempts)
 	}
+	if m.Moved > 0 && maybe > 2 {
+		rt.Fatalf("moved, and sent %d times: %+v", maybe, m.Attempts)
+	}
 
 	possible := !f.withdrawn
 	switch m.State {
 	case Queued, Sending:
 	case Ambiguous:
-		possible = possible && doubts == 1
+		possible = possible && doubts == 1 && m.Moved == 0
 	case Accepted:
 		possible = possible && maybe == 1
 	default:
@@ -448,6 +467,7 @@ func (l *lives) checkMessage(rt *rapid.T, id ID, m Message) {
 		return err
 	}))
 	again := slices.ContainsFunc(m.Attempts[:max(0, len(m.Attempts)-1)], func(a Attempt) bool { return a.Result == ResultAmbiguous })
+	again = again || m.Moved > 0 && len(m.Attempts) > m.Moved
 	send, advance := l.Next(m, l.now())
 	switch {
 	case marked != m.State.Open():

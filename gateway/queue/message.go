@@ -135,6 +135,13 @@ type Message struct {
 	// Recipient is the token of the recipient's last digits, by which
 	// delivery reports find the message.
 	Recipient []byte `cbor:"17,keyasint,omitempty"`
+	// Number is the token of the whole number, for what is kept by recipient.
+	Number []byte `cbor:"18,keyasint,omitempty"`
+	// By is the only SIM (IMSI) that may carry it; "": any.
+	By string `cbor:"19,keyasint,omitempty"`
+	// Moved is how many attempts there were when the message, accepted and not
+	// reported on, was given to another operator; 0: it was not.
+	Moved int `cbor:"20,keyasint,omitempty"`
 }
 
 // Lease is a modem's claim on a message: on a queued one a hint to others, on
@@ -166,11 +173,13 @@ type Attempt struct {
 	Until storage.Time `cbor:"10,keyasint,omitempty"`
 	// ByCode: the recipient entered the code, so it was delivered.
 	ByCode bool `cbor:"11,keyasint,omitempty"`
+	// Why are the reasons for which this SIM was chosen, in words.
+	Why []string `cbor:"13,keyasint,omitempty"`
 }
 
-// sent says whether the network has taken the message with this attempt, or may
+// Sent says whether the network has taken the message with this attempt, or may
 // have.
-func (a Attempt) sent() bool { return a.Result == ResultAccepted || a.Result == ResultAmbiguous }
+func (a Attempt) Sent() bool { return a.Result == ResultAccepted || a.Result == ResultAmbiguous }
 
 // last is the newest attempt; the message must have one.
 func (m *Message) last() *Attempt { return &m.Attempts[len(m.Attempts)-1] }
@@ -282,7 +291,6 @@ type Queue struct {
 	siblings storage.Table[siblings]
 	held     storage.Table[heldReport]
 	early    storage.Table[struct{}]
-	counts   storage.Table[count]
 }
 
 // New gives access to the messages kept under these keys.
@@ -294,6 +302,5 @@ func New(keys *keyring.Keyring, p Policy) *Queue {
 		siblings: storage.NewTable[siblings]("siblings", 1),
 		held:     storage.NewTable[heldReport]("held", 1),
 		early:    storage.NewTable[struct{}]("early", 1),
-		counts:   storage.NewTable[count]("sentcount", 1),
 	}
 }

@@ -187,7 +187,7 @@ func TestReportWhileAnotherIsInTheAir(t *testing.T) {
 	o := newOffice(t)
 	sentOne(t, o, accepted(0), 0)
 	id := o.enqueue(t, alice, 30*time.Minute)
-	if n := o.keysOf(t, func(tx storage.Tx) error { _, err := o.Begin(tx, id, o.carrier("a")); return err }); n > 2 {
+	if n := o.keysOf(t, func(tx storage.Tx) error { _, err := o.Begin(tx, id, o.carrier("a"), Choice{}); return err }); n > 2 {
 		t.Errorf("a begin takes %d keys", n)
 	}
 }

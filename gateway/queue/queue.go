@@ -8,6 +8,9 @@ import (
 	"smsotpd/storage"
 )
 
+// MinLife is the life below which nothing is begun.
+func (q *Queue) MinLife() time.Duration { return q.policy.MinLife }
+
 // Draft is a message made ready before its transaction.
 type Draft struct {
 	ID      ID
@@ -15,14 +18,33 @@ type Draft struct {
 	nonce   keyring.Nonce
 }
 
-// Draft prepares a message to the E.164 number to, which is of the given
-// region; Write gives it its text.
-func (q *Queue) Draft(to, region string) Draft {
+// Address says where a message goes.
+type Address struct {
+	// To is the recipient's E.164 number, Region the region that it is of.
+	To, Region string
+	Lane       Lane
+	// By is the only SIM (IMSI) that may carry it; "": any.
+	By string
+}
+
+// Draft prepares a message; Write gives it its text.
+func (q *Queue) Draft(a Address) Draft {
 	id := NewID()
 	return Draft{ID: id, nonce: keyring.NewNonce(), message: Message{
-		State: Queued, Region: region, Recipient: q.recipient(to),
-		To: q.keys.Seal(q.ref(id, "to"), []byte(to)),
+		State: Queued, Lane: a.Lane, By: a.By, Region: a.Region,
+		Recipient: q.recipient(a.To), Number: q.Number(a.To),
+		To: q.keys.Seal(q.ref(id, "to"), []byte(a.To)),
 	}}
+}
+
+// numberOctets is how much of a number's token a message keeps: enough for no
+// two numbers to share it.
+const numberOctets = 16
+
+// Number is the token of a whole E.164 number, as Message.Number has it.
+func (q *Queue) Number(to string) []byte {
+	token := q.keys.Lookup("msisdn", []byte(to))
+	return token[:numberOctets]
 }
 
 // Write gives the draft its owner and its text. It may run again, with another
@@ -85,6 +107,9 @@ func (q *Queue) KeyID(key []byte) (ID, bool) {
 type Carrier struct {
 	Session     string
 	Modem, IMSI string
+	// Exact: its messages can live for any number of seconds (TP-VP in the
+	// enhanced format).
+	Exact bool
 }
 
 // Lease marks a queued message as the carrier's next, until the given time. It
@@ -118,13 +143,24 @@ type Begun struct {
 	ID      ID
 	Attempt int
 	Message Message
-	// Validity is TP-VP in the relative format.
+	// Validity is TP-VP in the relative format, Lasts how long the service
+	// centre is to try.
 	Validity byte
+	Lasts    time.Duration
+}
+
+// Choice is how a message came to its carrier.
+type Choice struct {
+	// Why are the reasons, in words, for Attempt.Why.
+	Why []string
+	// Allow has the last word, in the same transaction: its error is Begin's,
+	// and nothing is changed; nil: nobody does.
+	Allow func(Message) error
 }
 
 // Begin marks the message as being sent by the carrier. ErrNotSendable means
 // that it is not to be sent now, or not at all.
-func (q *Queue) Begin(tx storage.Tx, id ID, c Carrier) (Begun, error) {
+func (q *Queue) Begin(tx storage.Tx, id ID, c Carrier, choice Choice) (Begun, error) {
 	now := tx.Now()
 	m, err := q.Get(tx, id)
 	if err != nil {
@@ -137,17 +173,25 @@ func (q *Queue) Begin(tx storage.Tx, id ID, c Carrier) (Begun, error) {
 	if free, err := leasable(tx, m, c); err != nil || !free {
 		return Begun{}, orElse(err, ErrNotSendable)
 	}
+	if choice.Allow != nil {
+		if err := choice.Allow(m); err != nil {
+			return Begun{}, err
+		}
+	}
 	validity, lasts := Validity(left)
-	m.State, m.PossibleDuplicate = Sending, m.count(ResultAmbiguous) > 0
+	if c.Exact {
+		lasts = left.Truncate(time.Second)
+	}
+	m.State, m.PossibleDuplicate = Sending, m.count(ResultAmbiguous) > 0 || m.Moved > 0
 	m.Lease = &Lease{Session: c.Session, Modem: c.Modem}
 	m.Attempts = append(m.Attempts, Attempt{
 		Modem: c.Modem, IMSI: c.IMSI, Started: storage.TimeOf(now), MR: -1, Report: -1,
-		Until: storage.TimeOf(now.Add(lasts)),
+		Until: storage.TimeOf(now.Add(lasts)), Why: choice.Why,
 	})
 	if err := q.announce(tx, id, &m); err != nil {
 		return Begun{}, err
 	}
-	return Begun{ID: id, Attempt: len(m.Attempts) - 1, Message: m, Validity: validity},
+	return Begun{ID: id, Attempt: len(m.Attempts) - 1, Message: m, Validity: validity, Lasts: lasts},
 		q.messages.Put(tx, id[:], m)
 }
 

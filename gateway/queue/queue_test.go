@@ -51,7 +51,7 @@ func TestNothingIsBegunWithTooLittleLife(t *testing.T) {
 	id := o.enqueue(t, alice, 5*time.Minute)
 	begin := func() error {
 		return o.store.Update(t.Context(), func(tx storage.Tx) error {
-			_, err := o.Begin(tx, id, o.carrier("a"))
+			_, err := o.Begin(tx, id, o.carrier("a"), Choice{})
 			return err
 		})
 	}
@@ -117,7 +117,7 @@ func TestLeases(t *testing.T) {
 			o.do(t, func(tx storage.Tx) error { return o.Lease(tx, id, c.holder, time.Minute) })
 			o.pass(c.wait)
 			err := o.store.Update(t.Context(), func(tx storage.Tx) error {
-				_, err := o.Begin(tx, id, c.then)
+				_, err := o.Begin(tx, id, c.then, Choice{})
 				return err
 			})
 			if free := err == nil; free != c.free || err != nil && !errors.Is(err, ErrNotSendable) {
@@ -152,41 +152,6 @@ func TestAvoid(t *testing.T) {
 	m := o.get(t, id)
 	if got := fmt.Sprint(m.Avoid()); got != "[imsi-a imsi-b]" {
 		t.Errorf("avoids %s", got)
-	}
-}
-
-func TestCountsPerDay(t *testing.T) {
-	o := newOffice(t)
-	today := func(modem string) (n int) {
-		must(t, o.store.View(t.Context(), func(tx storage.Tx) (err error) {
-			n, err = o.SentToday(tx, "imsi-"+modem)
-			return err
-		}))
-		return n
-	}
-	for range 3 {
-		o.send(t, o.enqueue(t, alice, time.Minute), "a", accepted(1))
-	}
-	o.send(t, o.enqueue(t, alice, time.Minute), "a", doubt())
-	o.send(t, o.enqueue(t, alice, time.Minute), "b", accepted(1))
-	if a, b, c := today("a"), today("b"), today("c"); a != 3 || b != 1 || c != 0 {
-		t.Errorf("counted %d, %d and %d", a, b, c)
-	}
-	o.pass(12*time.Hour - time.Microsecond) // it was noon
-	if today("a") != 3 {
-		t.Error("forgotten before midnight UTC")
-	}
-	o.pass(time.Microsecond)
-	if today("a") != 0 {
-		t.Error("yesterday's count")
-	}
-	o.pass(24 * time.Hour)
-	if n := o.dropped(t); n != 0 {
-		t.Errorf("%d counts dropped on the second day", n)
-	}
-	o.pass(24 * time.Hour)
-	if n := o.dropped(t); n != 2 {
-		t.Errorf("%d counts dropped on the third day, want 2", n)
 	}
 }
 
@@ -226,7 +191,7 @@ func TestForgetLeavesNothing(t *testing.T) {
 // The budget of design: a start touches 8 keys of the queue at most.
 func TestKeyBudget(t *testing.T) {
 	o := newOffice(t)
-	d := o.Draft(alice, "FR")
+	d := o.Draft(Address{To: alice, Region: "FR"})
 	o.Write(&d, []byte("owner"), "text")
 	if n := o.keysOf(t, func(tx storage.Tx) error {
 		_, err := o.Enqueue(tx, d, tx.Now().Add(time.Minute))
@@ -245,7 +210,7 @@ func TestKeyBudget(t *testing.T) {
 		if _, err := o.Settle(tx, b.ID, b.Attempt, accepted(7)); err != nil {
 			return err
 		}
-		_, err := o.Begin(tx, ahead, o.carrier("a"))
+		_, err := o.Begin(tx, ahead, o.carrier("a"), Choice{})
 		return err
 	}); n > 2*scanHeld+7 {
 		t.Errorf("a gap takes %d keys", n)

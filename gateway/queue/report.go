@@ -112,41 +112,25 @@ func (q *Queue) Reported(tx storage.Tx, r Report, holdID ID) (out Outcome, match
 	return out, err == nil, err
 }
 
-// Whose finds out which SIM a report is of where the modem doesn't tell: the
+// Whose says which of the SIMs a report is of where the modem doesn't tell: the
 // only one that has sent a message with its reference to its recipient; "" if
-// there is none, or more. It looks at all SIMs of the days that are counted: it
-// is for a View.
-func (q *Queue) Whose(tx storage.Tx, r Report) (imsi string, err error) {
-	const page = 50
-	recipient, seen := q.recipient(r.Recipient), map[string]bool{}
-	for from := []byte(nil); ; {
-		rows, err := q.counts.Scan(tx, from, nil, page)
+// there is none, or more. It reads a key for each SIM: it is for a View.
+func (q *Queue) Whose(tx storage.Tx, r Report, sims []string) (imsi string, err error) {
+	recipient := q.recipient(r.Recipient)
+	for _, sim := range sims {
+		known, _, err := q.siblings.Find(tx, q.siblingsKey(sim, recipient))
 		if err != nil {
 			return "", err
 		}
-		for _, row := range rows {
-			from = append(bytes.Clone(row.Key), 0)
-			_, sim, _ := strings.Cut(string(row.Key), "/")
-			if seen[sim] {
-				continue
-			}
-			seen[sim] = true
-			known, _, err := q.siblings.Find(tx, q.siblingsKey(sim, recipient))
-			if err != nil {
-				return "", err
-			}
-			if !slices.ContainsFunc(known.Sent, func(s sentAttempt) bool { return s.MR == int(r.MR) }) {
-				continue
-			}
-			if imsi != "" {
-				return "", nil
-			}
-			imsi = sim
+		if !slices.ContainsFunc(known.Sent, func(s sentAttempt) bool { return s.MR == int(r.MR) }) {
+			continue
 		}
-		if len(rows) < page {
-			return imsi, nil
+		if imsi != "" {
+			return "", nil
 		}
+		imsi = sim
 	}
+	return imsi, nil
 }
 
 // about finds the attempt that a report is about among the siblings under the
@@ -174,6 +158,8 @@ func (q *Queue) apply(m *Message, attempt int, r heldReport, now time.Time) {
 		// The attempt in the air ends first; Settle looks at the reports.
 	case r.Fate == FateDelivered:
 		m.State = Delivered
+	case r.Fate == FateTrying && m.waitsToMove():
+		m.State = Accepted // the phone is off: no other operator reaches it
 	case m.State != Accepted && m.State != Unconfirmed && !m.InDoubt():
 	case r.Fate == FateTrying:
 		if m.InDoubt() {
@@ -197,7 +183,7 @@ func (m *Message) InDoubt() bool {
 // nothing final is known.
 func (m *Message) mayStillArrive() bool {
 	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool {
-		return a.sent() && (a.Fate == "" || a.Fate == FateTrying)
+		return a.Sent() && (a.Fate == "" || a.Fate == FateTrying)
 	})
 }
 
@@ -211,7 +197,7 @@ func (q *Queue) worthAnother(m Message, now time.Time) bool {
 // arrived says whether a report or the recipient proved an attempt delivered.
 func (m *Message) arrived() bool {
 	return slices.ContainsFunc(m.Attempts, func(a Attempt) bool {
-		return a.Fate == FateDelivered || a.ByCode && a.sent()
+		return a.Fate == FateDelivered || a.ByCode && a.Sent()
 	})
 }
 
@@ -330,7 +316,7 @@ func (q *Queue) earlyOn(tx storage.Tx, key []byte, s sentAttempt) ([][]byte, err
 func (q *Queue) forget(tx storage.Tx, id ID, m Message) error {
 	seen := map[string]bool{}
 	for _, a := range m.Attempts {
-		if a.Result != "" && !a.sent() || seen[a.IMSI] {
+		if a.Result != "" && !a.Sent() || seen[a.IMSI] {
 			continue
 		}
 		seen[a.IMSI] = true
@@ -354,14 +340,10 @@ func (q *Queue) forget(tx storage.Tx, id ID, m Message) error {
 	return nil
 }
 
-// Dated says whether DropHeld or DropCounts has something to do.
+// Dated says whether DropHeld has something to do.
 func (q *Queue) Dated(tx storage.Tx) (bool, error) {
 	held, err := q.held.Scan(tx, nil, q.heldUntil(tx), 1)
-	if err != nil || len(held) > 0 {
-		return len(held) > 0, err
-	}
-	counts, err := q.counts.Scan(tx, nil, countsUntil(tx), 1)
-	return len(counts) > 0, err
+	return len(held) > 0, err
 }
 
 // DropHeld deletes up to limit held reports whose time is over, or as many as

@@ -89,6 +89,10 @@ func TestReportOfAnUnknownSIM(t *testing.T) {
 					id := o.enqueue(t, bob, 10*time.Minute)
 					o.send(t, id, fmt.Sprint("other", i), accepted(9))
 				}
+				var sims []string
+				for i := range 60 {
+					sims = append(sims, fmt.Sprint("imsi-other", i), fmt.Sprint("imsi-", i))
+				}
 				for i, sent := range c.sent {
 					var to string
 					var mr byte
@@ -101,7 +105,7 @@ func TestReportOfAnUnknownSIM(t *testing.T) {
 				o.pass(later)
 				var got string
 				must(t, o.store.View(t.Context(), func(tx storage.Tx) (err error) {
-					got, err = o.Whose(tx, Report{MR: c.mr, Recipient: c.to})
+					got, err = o.Whose(tx, Report{MR: c.mr, Recipient: c.to}, sims)
 					return err
 				}))
 				if got != c.want {

@@ -52,15 +52,12 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 	}
 	a := m.last()
 	a.Settled, a.Result, a.Cause = storage.TimeOf(now), s.Result, s.Cause
-	a.ByCode = a.ByCode && a.sent()
+	a.ByCode = a.ByCode && a.Sent()
 	m.Lease = nil
 	switch s.Result {
 	case ResultAccepted:
 		a.MR = s.MR
 		m.State, m.Confirm = Accepted, storage.TimeOf(a.Until.Time().Add(q.policy.ReportGrace))
-		if err := q.countAccepted(tx, a.IMSI); err != nil {
-			return Outcome{}, err
-		}
 	case ResultAmbiguous:
 		q.doubt(&m, s.Committed, now)
 	case ResultDestination, ResultOurs:
@@ -68,7 +65,7 @@ func (q *Queue) Settle(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome
 	default:
 		q.retry(&m, q.wait(m, s, now))
 	}
-	if a.sent() {
+	if a.Sent() {
 		err = q.remember(tx, id, &m)
 	} else {
 		err = q.disown(tx, id, m, attempt)
@@ -100,6 +97,8 @@ func (m *Message) consider() {
 	switch {
 	case m.arrived():
 		m.State = Delivered
+	case m.State == Failed && m.Moved > 0 && m.mayStillArrive():
+		m.State = Accepted
 	case (m.State == Queued || m.State == Ambiguous) && m.taken():
 		m.State = Accepted
 	case !m.State.Open() && m.mayStillArrive():
@@ -151,7 +150,7 @@ func (q *Queue) doubt(m *Message, committed, now time.Time) {
 
 // resendable says whether the message in doubt may be sent once more.
 func (m *Message) resendable() bool {
-	return !m.Withdrawn && m.count(ResultAmbiguous) == 1 && m.Text != nil
+	return !m.Withdrawn && m.count(ResultAmbiguous) == 1 && m.Moved == 0 && m.Text != nil
 }
 
 // Recover makes a message ambiguous whose session died while it was being
@@ -258,13 +257,13 @@ func (q *Queue) Proven(tx storage.Tx, id ID, sole bool) (Outcome, error) {
 	switch {
 	case before == Sending && (sole || m.count(ResultAmbiguous) > 0):
 		m.Withdrawn = true
-	case before == Accepted && sole, m.InDoubt():
+	case (before == Accepted || before == Queued && m.Moved > 0) && sole, m.InDoubt():
 		m.State = Delivered
 	default:
 		return q.Withdraw(tx, id, Canceled)
 	}
 	for i := range m.Attempts {
-		if a := &m.Attempts[i]; a.Result == "" || a.sent() {
+		if a := &m.Attempts[i]; a.Result == "" || a.Sent() {
 			a.ByCode = true
 		}
 	}

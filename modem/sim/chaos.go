@@ -22,8 +22,8 @@ func (m Mishap) String() string {
 }
 
 // RandomMishaps draws count mishaps for so many modems over a time, in their
-// order, from every action at every point where it may strike. Left out are the
-// lies that no driver could see through: an answer that says for sure that
+// order, from every action at every point where it may strike. Left out are what
+// a network does to a SIM for long, and the lies that no driver could see through: an answer that says for sure that
 // nothing was sent, where it was, or that it was sent, where it was not; and
 // text mode from one moment to the next, without a start. Nothing lasts longer
 // than two minutes. The same random source draws the same mishaps.
@@ -72,7 +72,7 @@ func (d dice) between(low, high time.Duration) time.Duration {
 }
 
 func (d dice) fault() Fault {
-	f := Fault{Do: pick(d, actions()...), Count: 1}
+	f := Fault{Do: pick(d, slices.DeleteFunc(actions(), Action.ofService)...), Count: 1}
 	f.On = pick(d, f.Do.points()...)
 	switch {
 	case f.Do == TextModeOn:
@@ -167,6 +167,7 @@ func (f Fault) Inline() string {
 	if f.Modem != nil {
 		add(true, "modem = %d", *f.Modem)
 	}
+	add(f.Operator != "", "operator = %q", f.Operator)
 	add(true, "on = %q", f.On)
 	if f.Match != nil {
 		add(true, "match = '%s'", f.Match)

@@ -56,6 +56,12 @@ func TestRandomMishaps(t *testing.T) {
 	for _, a := range actions() {
 		for _, p := range a.points() {
 			lie := p == OnAccepted && slices.Contains([]Action{ReplyError, ReplyCME, ReplyText}, a) || a == TextModeOn && p != OnBoot
+			if a.ofService() {
+				lie = true
+				if struck[a][p] {
+					t.Errorf("%s is no mishap", a)
+				}
+			}
 			if !struck[a][p] && !lie {
 				t.Errorf("never %s on %s", a, p)
 			}

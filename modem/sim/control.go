@@ -22,11 +22,17 @@ const controlHelp = `commands, with modems counted from 0:
                             locking = 1, single = 1 (1 Turkish, 2 Spanish, 3 Portuguese), data = "00ff"
   pdu N HEX                 send it a TPDU, whatever that is
   network N on|off|STAT     register it, lose the network, or <stat> of AT+CREG
+  outage OPERATOR on|off    take the network from all modems of an operator, as 00101, and give it back
+  ban N CAUSE|off           have the network refuse its messages with +CMS ERROR: CAUSE, as 21 or 50
+  swallow N on|off          have the network take its messages, and nothing come of them
   signal N RSSI             its signal, 0 to 31 or 99
   sim N in|out              put the SIM in, take it out
   ussd N KEY = VALUE, …     answer a USSD code, as in a script: ussd 0 code = "*100#", text = "12.34 EUR";
                             without a code: the network says so now
   fault [KEY = VALUE, …]    add a fault, as in a script: fault on = "payload", do = "hang", for = "90s"
+  phone NUMBER on|off       turn a phone off: what is sent to it waits, as long as its validity lasts
+  reports [KEY = VALUE, …]  treat delivery reports as badly as a script says: reports drop = 0.1, double = 0.05,
+                            late = 0.2, after = "10m/1h", shuffle = 5; without: as they should be
   clear N                   forget the faults of modem N
   violations                what clients did against the protocol
   help                      this
@@ -72,6 +78,14 @@ func (n *Network) Command(line string) (string, error) {
 		return n.describeViolations(), nil
 	case "fault":
 		return "", n.addFaults(rest)
+	case "outage", "phone":
+		return "", n.switchCommand(verb, rest)
+	case "reports":
+		chaos, err := ParseReports(rest)
+		if err != nil {
+			return "", err
+		}
+		return "", n.SetReports(chaos)
 	}
 	index, rest, _ := strings.Cut(rest, " ")
 	i, err := strconv.Atoi(index)
@@ -79,6 +93,22 @@ func (n *Network) Command(line string) (string, error) {
 		return "", modems[i].command(verb, strings.TrimSpace(rest))
 	}
 	return "", fmt.Errorf("sim: %q needs the number of a modem; try help", verb)
+}
+
+// switchCommand is "outage OPERATOR on|off" or "phone NUMBER on|off".
+func (n *Network) switchCommand(verb, rest string) error {
+	which, state, _ := strings.Cut(rest, " ")
+	state = strings.TrimSpace(state)
+	if which == "" || state != "on" && state != "off" {
+		return errors.New("sim: outage OPERATOR on|off, phone NUMBER on|off")
+	}
+	switch on := state == "on"; verb {
+	case "phone":
+		n.Handset(which).Switch(on)
+	default:
+		n.Outage(which, on)
+	}
+	return nil
 }
 
 func (n *Network) addFaults(inline string) error {
@@ -125,6 +155,17 @@ func (m *Modem) command(verb, rest string) error {
 		m.ReceiveTPDU(tpdu)
 	case "network":
 		return m.networkCommand(rest)
+	case "ban":
+		cause, err := strconv.Atoi(rest)
+		if rest != "off" && (err != nil || cause < 1) {
+			return errors.New("sim: ban N CAUSE|off")
+		}
+		return m.Ban(cause)
+	case "swallow":
+		if rest != "on" && rest != "off" {
+			return errors.New("sim: swallow N on|off")
+		}
+		m.Swallow(rest == "on")
 	case "signal":
 		rssi, err := strconv.Atoi(rest)
 		if err != nil || rssi < 0 || rssi > 99 {

@@ -49,6 +49,20 @@
 // encoding, in parts and in any order, and [Modem.ReceiveTPDU] any octets.
 // [USSD] is what the network answers to AT+CUSD.
 //
+// # What becomes of a message
+//
+// What the network takes a handset gets, and the modem its delivery report. A
+// phone can be off ([Handset.Switch]): its messages wait until it is on, and one
+// whose validity (TP-VP, or [NetworkConfig].Validity) ends before that is never
+// delivered, and reported with TP-ST 70. A replace-type message takes the place
+// of the one of its type and sender that the phone has.
+//
+// A network can do worse to a SIM, from one moment to the next and until that is
+// lifted: [Modem.Ban] refuses its messages, [Modem.Swallow] takes them and
+// forgets them, [Network.Outage] takes the network from all modems of an operator
+// ([ModemConfig].Operator). [ReportChaos] drops, doubles, delays and shuffles
+// delivery reports. All of it is in scripts and in live control too.
+//
 // # Breaches of protocol
 //
 // A violation is what a driver could have known better: a message without its
@@ -67,6 +81,6 @@
 // got it, and gets it only if the fault lets the modem go on (delay, hang with
 // an end, second-prompt); at "accepted" it has it, whatever the client is told.
 //
-// [RandomMishaps] draws faults of all kinds by a seed, and [Network.Let] adds
+// [RandomMishaps] draws faults of most kinds by a seed, and [Network.Let] adds
 // them as time passes.
 package sim

@@ -39,6 +39,7 @@ const (
 	cmsMemoryFull     = 322
 	cmsSMSCUnknown    = 330
 	cmsNoNetwork      = 331
+	cmsNetworkTimeout = 332
 	cmsNoAckExpected  = 340
 )
 
@@ -58,7 +59,7 @@ func cmsText(code int) string {
 		cmsInvalidPDU: "invalid PDU mode parameter", cmsInvalidText: "invalid text mode parameter",
 		cmsSIMNotInserted: "SIM not inserted", cmsSIMPIN: "SIM PIN required", cmsSIMPUK: "SIM PUK required",
 		cmsInvalidIndex: "invalid memory index", cmsMemoryFull: "memory full", cmsSMSCUnknown: "SMSC address unknown",
-		cmsNoNetwork: "no network service", cmsNoAckExpected: "no +CNMA acknowledgement expected", 500: "unknown error",
+		cmsNoNetwork: "no network service", cmsNetworkTimeout: "network timeout", cmsNoAckExpected: "no +CNMA acknowledgement expected", 500: "unknown error",
 	}[code]
 }
 

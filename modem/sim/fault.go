@@ -89,6 +89,15 @@ const (
 	TextModeOn Action = "text-mode"
 	// NotRegistered loses the network for <for>, or for good.
 	NotRegistered Action = "not-registered"
+	// Outage loses the network of the SIM's operator for <for>, or for good:
+	// what is in the air then is not taken.
+	Outage Action = "outage"
+	// Ban has the network refuse the SIM's messages with +CMS ERROR: <code> for
+	// <for>, or for good.
+	Ban Action = "ban"
+	// Swallow has the network take the SIM's messages and no phone get them, and
+	// sends no report, for <for>, or for good.
+	Swallow Action = "swallow"
 	// RemoveSIM takes the SIM out for <for>, or for good.
 	RemoveSIM Action = "sim-remove"
 	// SplitBytes sends single bytes, <interval> apart, for <for> or for good.
@@ -144,7 +153,9 @@ const (
 type Fault struct {
 	// Modem is the index of the modem that it strikes; nil is every one.
 	Modem *int
-	On    Point
+	// Operator limits it to the modems of one, by MCC and MNC.
+	Operator string
+	On       Point
 	// Match limits OnCommand to the commands that it fits, written as
 	// "AT+CMGF=0", in capitals but for arguments.
 	Match *regexp.Regexp
@@ -179,8 +190,12 @@ func actions() []Action {
 		URC, URCInEcho, URCInAnswer, Noise, NULFlood, NMEA,
 		DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, NationalReport, ShiftReport, TextReport, StoreReport,
 		ShuffleReports,
+		Outage, Ban, Swallow,
 	}
 }
+
+// ofService: the action is no mishap, but what a network does to a SIM for long.
+func (a Action) ofService() bool { return a == Outage || a == Ban || a == Swallow }
 
 // points at which an action may strike.
 func (a Action) points() []Point {
@@ -195,7 +210,7 @@ func (a Action) points() []Point {
 		return []Point{OnPrompt}
 	case SecondPrompt:
 		return []Point{OnPayload}
-	case Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, RemoveSIM, SplitBytes, BlockWrites, URC, Noise, NULFlood, NMEA:
+	case Unplug, Reboot, Forget, EchoOn, TextModeOn, NotRegistered, Outage, Ban, Swallow, RemoveSIM, SplitBytes, BlockWrites, URC, Noise, NULFlood, NMEA:
 		return []Point{OnCommand, OnCMGS, OnPrompt, OnPayload, OnAccepted, OnTime, OnBoot}
 	case DropReport, EarlyReport, DoubleReport, DelayReport, ReportStatus, NationalReport, ShiftReport, TextReport, StoreReport,
 		ShuffleReports:
@@ -223,8 +238,10 @@ func (f Fault) Validate() error {
 		return fmt.Errorf("sim: fault: text is for do = %q, %q, %q and %q, and needed there", URC, URCInEcho, URCInAnswer, ReplyText)
 	case size != (f.Size > 0):
 		return fmt.Errorf("sim: fault: size is for do = %q, %q and %q, and needed there", Noise, NULFlood, ShuffleReports)
-	case f.Do != LateReference && (f.Do == ReplyCMS || f.Do == ReplyCME) != (f.Code > 0):
-		return fmt.Errorf("sim: fault: code is for do = %q and %q, and needed there", ReplyCMS, ReplyCME)
+	case f.Do != LateReference && (f.Do == ReplyCMS || f.Do == ReplyCME || f.Do == Ban) != (f.Code > 0):
+		return fmt.Errorf("sim: fault: code is for do = %q, %q and %q, and needed there", ReplyCMS, ReplyCME, Ban)
+	case f.Do == Ban && f.Code > 255:
+		return fmt.Errorf("sim: fault: do = %q needs a code of 1 to 255", Ban)
 	case (f.Do == ShiftReport) != (f.Shift != 0):
 		return fmt.Errorf("sim: fault: shift is for do = %q, and needed there", ShiftReport)
 	case (f.Do == ReportStatus) != (len(f.Codes) > 0):

@@ -235,9 +235,9 @@ func (m *Modem) refuse(c command) outcome {
 func (m *Modem) cops(c command) outcome {
 	switch {
 	case c.form == formTest:
-		return answer(`+COPS: (2,"Simulated","SIM","00101",7),,(0,1,2,3,4),(0,1,2)`)
+		return answer(fmt.Sprintf(`+COPS: (2,"%s","SIM","%s",7),,(0,1,2,3,4),(0,1,2)`, operatorName(m.config.Operator), m.config.Operator))
 	case c.form == formRead && m.registered():
-		return answer(`+COPS: 0,0,"Simulated",7`)
+		return answer(fmt.Sprintf(`+COPS: 0,0,"%s",7`, operatorName(m.config.Operator)))
 	case c.form == formRead:
 		return answer("+COPS: 0")
 	default:
@@ -249,7 +249,7 @@ func (m *Modem) csq(c command) outcome {
 	switch {
 	case c.form == formTest:
 		return answer("+CSQ: (0-31,99),(0-7,99)")
-	case m.function == 1 && !m.searching:
+	case m.function == 1 && !m.offline():
 		return answer(fmt.Sprintf("+CSQ: %d,99", m.signal))
 	default:
 		return answer("+CSQ: 99,99")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Handset is the phone behind one number and what it has received.
@@ -12,6 +13,8 @@ type Handset struct {
 
 	mu       sync.Mutex
 	received []Message
+	off      bool
+	held     []*held
 	next     int           // of received: the first that Next has not returned
 	changed  chan struct{} // closed and replaced when a message arrives
 }
@@ -50,6 +53,49 @@ func (n *Network) phone(number string, asked bool) *Handset {
 		}
 	}
 	return h
+}
+
+// held is a message that waits at the service centre for a phone that is off.
+type held struct {
+	arrive func()
+	end    *time.Timer
+}
+
+// Switch turns the phone on or off, as does whoever carries it out of reach. What
+// is sent to it while it is off waits at the service centre until it is on, for
+// as long as its validity lasts; it is on at first.
+func (h *Handset) Switch(on bool) {
+	h.mu.Lock()
+	h.off = !on
+	waiting := h.held
+	if on {
+		h.held = nil
+	}
+	h.mu.Unlock()
+	for _, w := range waiting {
+		if on && w.end.Stop() {
+			w.arrive()
+		}
+	}
+}
+
+// hold keeps a message for a phone that is off: it arrives when the phone is on,
+// or expires after d. It returns false if the phone is on.
+func (h *Handset) hold(d time.Duration, arrive, expire func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.off {
+		return false
+	}
+	w := &held{arrive: arrive}
+	w.end = time.AfterFunc(d, func() {
+		h.mu.Lock()
+		h.held = slices.DeleteFunc(h.held, func(other *held) bool { return other == w })
+		h.mu.Unlock()
+		expire()
+	})
+	h.held = append(h.held, w)
+	return true
 }
 
 // take receives msg. A replace-type message (TP-PID 0x41…0x47, TS 23.040

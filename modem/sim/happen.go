@@ -26,8 +26,17 @@ func (m *Modem) happen(f Fault) {
 	case TextModeOn:
 		m.textMode = true
 	case NotRegistered:
-		m.setSearching(true)
-		m.lasting(f.For, func() { m.setSearching(false) })
+		m.loses(&m.searching, true)
+		m.lasting(f.For, func() { m.loses(&m.searching, false) })
+	case Outage:
+		m.loses(&m.service.outage, true)
+		m.lasting(f.For, func() { m.loses(&m.service.outage, false) })
+	case Ban:
+		m.service.ban = f.Code
+		m.lasting(f.For, func() { m.service.ban = 0 })
+	case Swallow:
+		m.service.swallow = true
+		m.lasting(f.For, func() { m.service.swallow = false })
 	case RemoveSIM:
 		m.setSIMPresent(false)
 		m.lasting(f.For, func() { m.setSIMPresent(true) })
@@ -94,12 +103,6 @@ func (m *Modem) restart() {
 	m.boot()
 }
 
-func (m *Modem) setSearching(on bool) {
-	m.searching = on
-	m.announceRegistration()
-	m.pump()
-}
-
 // repeat writes what no client asked for, as often as the fault says.
 func (m *Modem) repeat(f Fault, since time.Time) {
 	switch f.Do {
@@ -121,7 +124,11 @@ func (m *Modem) repeat(f Fault, since time.Time) {
 
 // plan is what the service centre will make of a message, faults included.
 func (m *Modem) plan(msg Message) plan {
+	if m.service.swallow {
+		return plan{}
+	}
 	p := plan{statuses: []byte{0}}
+	m.network.mistreat(&p, m.index, m.messages)
 	for _, f := range m.faults {
 		if !f.due(OnReport, subject{to: msg.To}) {
 			continue

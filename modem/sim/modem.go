@@ -25,6 +25,9 @@ type ModemConfig struct {
 	Profile Profile
 	// IMEI, IMSI and ICCID identify the device and its SIM.
 	IMEI, IMSI, ICCID string
+	// Operator is MCC and MNC of the SIM's network, as "20801", which its IMSI
+	// begins with; default those of IMSI, taken for five digits, or else 00101.
+	Operator string
 	// Number is the SIM's own, "+" and digits: messages to it from any modem
 	// of the network arrive here.
 	Number string
@@ -96,6 +99,8 @@ type Modem struct {
 	signal       int
 	smsReady     bool
 	searching    bool // not registered whatever registration says
+	service      service
+	messages     int // that have reached the network, or not for want of one
 	registration [len(domains)]int
 	mr           byte
 	linkUsed     time.Time // when the last message had its result
@@ -117,9 +122,10 @@ func (n *Network) NewModem(config ModemConfig) (*Modem, error) {
 	defer n.mu.Unlock()
 	m := &Modem{network: n, index: len(n.modems), powered: true}
 	config.fill(m.index)
-	if err := checkRoles(config.Ports); err != nil {
+	if err := errors.Join(checkRoles(config.Ports), checkOperator(config), n.config.Reports.Validate()); err != nil {
 		return nil, err
 	}
+	m.service.down = n.outages[config.Operator]
 	m.channels, m.main = newChannels(config.Ports)
 	m.channel = m.main
 	m.config = config
@@ -246,9 +252,13 @@ func (m *Modem) plug(link string) error {
 
 // openPorts makes a pty for each port, or for none.
 func (m *Modem) openPorts(link string) error {
+	opens, err := m.network.watch()
+	if err != nil {
+		return err
+	}
 	var made []*PTY
 	for i := range m.channels {
-		pty, err := OpenPTY(m.portLink(link, i))
+		pty, err := opens.openPTY(m.portLink(link, i))
 		if err != nil {
 			for _, before := range made {
 				err = errors.Join(err, before.Close())

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -24,7 +25,12 @@ type NetworkConfig struct {
 	// NoEnhancedValidity and NoReplace: the service centre refuses messages
 	// with TP-VPF enhanced (cause 198), or with a replace-type TP-PID (143).
 	NoEnhancedValidity, NoReplace bool
-	// Seed makes the drawn times repeatable.
+	// Reports is how badly delivery reports are treated; not at all by default.
+	Reports ReportChaos
+	// Validity is how long the service centre tries to deliver a message that
+	// does not say; default 48 h.
+	Validity time.Duration
+	// Seed makes what is drawn repeatable.
 	Seed uint64
 	// Keep is how many messages Messages remembers, and how many handsets
 	// that nobody has asked for; default 10,000.
@@ -65,7 +71,8 @@ type Message struct {
 	// network took it: the service centre's time stamp.
 	Submitted, Accepted time.Time
 	// Reports are the TP-ST that the service centre reports or would report,
-	// in their order; empty if what became of it stays unknown.
+	// in their order; empty if what became of it stays unknown. They are those
+	// planned when it was taken: one that expires ends with 70 instead.
 	Reports []byte
 
 	recipient []byte // TP-RA
@@ -106,7 +113,9 @@ type Network struct {
 	log      []Message
 	total    int
 	handsets map[string]*Handset
-	passing  []string // numbers whose handset nobody has asked for, oldest first
+	outages  map[string]bool // operators whose network is away
+	passing  []string        // numbers whose handset nobody has asked for, oldest first
+	opens    *opens          // of all ptys; nil until there is one
 	closed   bool
 }
 
@@ -116,6 +125,9 @@ func NewNetwork(config NetworkConfig) *Network {
 	config.Report = config.Report.or(LogNormal(400*time.Millisecond, 2*time.Second))
 	if config.LinkHeld == 0 {
 		config.LinkHeld = 3 * time.Second
+	}
+	if config.Validity == 0 {
+		config.Validity = 48 * time.Hour
 	}
 	if config.Keep == 0 {
 		config.Keep = 10_000
@@ -128,6 +140,7 @@ func NewNetwork(config NetworkConfig) *Network {
 		random:   rand.New(rand.NewPCG(config.Seed, 0)),
 		numbers:  map[string]*Modem{},
 		handsets: map[string]*Handset{},
+		outages:  map[string]bool{},
 	}
 }
 
@@ -160,6 +173,27 @@ func (n *Network) Close() {
 	for _, m := range n.Modems() {
 		m.Close()
 	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.opens != nil {
+		_ = n.opens.close()
+		n.opens = nil
+	}
+}
+
+// watch is what tells of clients that open the ptys.
+func (n *Network) watch() (*opens, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.opens != nil {
+		return n.opens, nil
+	}
+	opens, err := newOpens()
+	if err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
+	n.opens = opens
+	return opens, nil
 }
 
 // airTime draws how long one message will be in the air.
@@ -195,6 +229,8 @@ type plan struct {
 	statuses []byte
 	delay    Delay
 	copies   int
+	// late is how much later than they should the modem gets its reports.
+	late time.Duration
 	// lost: the modem is sent no report at all.
 	lost bool
 	// early: the first report comes before the answer to AT+CMGS; told: it
@@ -222,31 +258,6 @@ func (n *Network) accept(msg *Message, p plan) {
 	if n.config.OnMessage != nil {
 		n.config.OnMessage(*msg)
 	}
-}
-
-// fulfil carries out p for a message that was accepted: the handset gets it,
-// and the modem that sent it its reports. It returns at once.
-func (n *Network) fulfil(sender *Modem, msg Message, p plan) {
-	if len(p.statuses) == 0 {
-		return
-	}
-	n.mu.Lock()
-	wait := p.delay.or(n.config.Report).draw(n.random)
-	n.mu.Unlock()
-	time.AfterFunc(wait, func() {
-		status := p.statuses[0]
-		if status < 32 && !p.arrived {
-			p.arrived = true
-			n.deliver(msg)
-		}
-		if msg.StatusReport && !p.lost && !p.told {
-			for range 1 + p.copies {
-				sender.receive(incoming{report: newReceipt(msg, status), as: p.as}, p.batch)
-			}
-		}
-		p.statuses, p.told = p.statuses[1:], false
-		n.fulfil(sender, msg, p)
-	})
 }
 
 // deliver hands msg to the recipient: another modem here, or a handset.

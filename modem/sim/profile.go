@@ -187,7 +187,7 @@ type Memory struct {
 }
 
 // fill sets the defaults of the modem with the given index: an IMEI of the
-// test range with its check digit, an IMSI of the test network 001-01, an
+// test range with its check digit, an IMSI of its operator or the test network, an
 // ICCID, and a number of those that Ofcom keeps for fiction.
 func (c *ModemConfig) fill(index int) {
 	if c.Profile.Name == "" {
@@ -202,9 +202,15 @@ func (c *ModemConfig) fill(index int) {
 	if c.Profile.Signal == 0 {
 		c.Profile.Signal = 23
 	}
+	if c.Operator == "" {
+		c.Operator = testNetwork
+		if len(c.IMSI) >= 5 {
+			c.Operator = c.IMSI[:5]
+		}
+	}
 	for field, value := range map[*string]string{
 		&c.IMEI:   withCheckDigit(fmt.Sprintf("00101700%06d", index+1)),
-		&c.IMSI:   fmt.Sprintf("00101%010d", index+1),
+		&c.IMSI:   fmt.Sprintf("%s%0*d", c.Operator, max(0, 15-len(c.Operator)), index+1),
 		&c.ICCID:  withCheckDigit(fmt.Sprintf("894400%012d", index+1)),
 		&c.Number: fmt.Sprintf("+447700%06d", 900000+index%1000),
 		&c.SMSC:   "+447700899999",

@@ -24,11 +24,10 @@ import (
 //     neither stale bytes nor TIOCEXCL (which outlives its file descriptor as
 //     long as the master is open) nor a full buffer to the next.
 //   - Read waits over any number of clients; it ends with io.EOF at Close.
-//
-// Each one takes an inotify instance, of which a user may have 128 unless
-// fs.inotify.max_user_instances says otherwise.
 type PTY struct {
-	link string
+	link  string
+	opens *opens
+	owns  bool // opens is closed with it
 
 	mu      sync.Mutex
 	current *terminal
@@ -39,22 +38,42 @@ type PTY struct {
 // terminal is one pseudo-terminal.
 type terminal struct {
 	master *os.File
-	name   string      // of the slave
-	opened *os.File    // inotify: readable when a client has opened the slave
-	used   atomic.Bool // that was read
+	name   string          // of the slave
+	opened <-chan struct{} // closed when a client has opened the slave
+	used   atomic.Bool     // that was seen
+	ended  chan struct{}   // closed by close
+	unlook func()          // ends the watch for opened
 }
 
-func (t *terminal) close() error { return errors.Join(t.opened.Close(), t.master.Close()) }
+func (t *terminal) close() error {
+	close(t.ended)
+	t.unlook()
+	return t.master.Close()
+}
 
 // OpenPTY makes a pseudo-terminal in raw mode and the symbolic link to it. An
 // older symbolic link is replaced, anything else of that name is left alone
 // and an error.
 func OpenPTY(link string) (*PTY, error) {
-	t, err := openTerminal()
+	o, err := newOpens()
+	if err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
+	p, err := o.openPTY(link)
+	if err != nil {
+		return nil, errors.Join(err, o.close())
+	}
+	p.owns = true
+	return p, nil
+}
+
+// openPTY is OpenPTY for one of many.
+func (o *opens) openPTY(link string) (*PTY, error) {
+	t, err := o.openTerminal()
 	if err != nil {
 		return nil, err
 	}
-	p := &PTY{link: link, current: t}
+	p := &PTY{link: link, opens: o, current: t}
 	if err := p.point(t); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
@@ -84,6 +103,9 @@ func (p *PTY) Close() error {
 	err = errors.Join(err, p.current.close())
 	if newest != p.current {
 		err = errors.Join(err, newest.close())
+	}
+	if p.owns {
+		err = errors.Join(err, p.opens.close())
 	}
 	return err
 }
@@ -144,7 +166,6 @@ func (p *PTY) tryWrite(b []byte) int {
 // waitClient waits until a client has opened the terminal, after it has
 // replaced one that a client has left.
 func (p *PTY) waitClient() error {
-	event := make([]byte, 4096)
 	for {
 		p.mu.Lock()
 		t, closed := p.current, p.closed
@@ -153,11 +174,13 @@ func (p *PTY) waitClient() error {
 		case closed:
 			return io.EOF
 		case !t.used.Load():
-			if _, err := t.opened.Read(event); err != nil {
-				return io.EOF // only Close ends it
+			select {
+			case <-t.opened:
+				t.used.Store(true)
+				return nil
+			case <-t.ended: // by Close
+				return io.EOF
 			}
-			t.used.Store(true)
-			return nil
 		case !hungUp(t.master):
 			return nil
 		}
@@ -179,7 +202,7 @@ func (p *PTY) renew(t *terminal) error {
 		return nil
 	}
 	if p.spare == nil {
-		fresh, err := openTerminal()
+		fresh, err := p.opens.openTerminal()
 		if err != nil {
 			return err
 		}
@@ -239,7 +262,7 @@ func (p *PTY) blockWrites(on bool) error {
 const xoff = 0x13
 
 // openTerminal makes a pseudo-terminal and watches for who opens it.
-func openTerminal() (*terminal, error) {
+func (o *opens) openTerminal() (*terminal, error) {
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("sim: %w", err)
@@ -248,24 +271,11 @@ func openTerminal() (*terminal, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sim: pty: %w", err), master.Close())
 	}
-	opened, err := watchOpens(name)
+	opened, end, err := o.watch(name)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("sim: inotify for a pty: %w", err), master.Close())
 	}
-	return &terminal{master: master, name: name, opened: opened}, nil
-}
-
-// watchOpens returns a file that can be read each time that path was opened.
-func watchOpens(path string) (*os.File, error) {
-	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
-	if err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "inotify")
-	if _, err := unix.InotifyAddWatch(fd, path, unix.IN_OPEN); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return &terminal{master: master, name: name, opened: opened, ended: make(chan struct{}), unlook: end}, nil
 }
 
 // prepareTerminal unlocks the slave and puts it into raw mode. It is opened

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -356,5 +357,30 @@ func benchmarkCMGS(b *testing.B, c *client) {
 	for b.Loop() {
 		exchange(command, '>')
 		exchange(message, 'K')
+	}
+}
+
+// TestFleet: more modems than a user may have inotify instances, each told from
+// the others when its port is opened.
+func TestFleet(t *testing.T) {
+	const modems = 300
+	n := NewNetwork(NetworkConfig{Air: Fixed(0)})
+	t.Cleanup(n.Close)
+	dir := t.TempDir()
+	for i := range modems {
+		m, err := n.NewModem(ModemConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Open(filepath.Join(dir, strconv.Itoa(i))); err != nil {
+			t.Fatalf("modem %d: %v", i, err)
+		}
+	}
+	for i := range modems {
+		c := open(t, filepath.Join(dir, strconv.Itoa(i)))
+		c.write("AT+CGSN\r")
+		if got := c.until(5*time.Second, "OK\r\n"); !strings.Contains(got, n.Modems()[i].IMEI()) {
+			t.Fatalf("modem %d: %q", i, got)
+		}
 	}
 }

@@ -29,7 +29,7 @@ func (m *Modem) stat(domain int) int {
 	switch {
 	case m.function != 1 || !m.smsReady || m.sim.cpin() != "READY":
 		return 0
-	case m.searching && m.registration[domain] > 0:
+	case m.offline() && m.registration[domain] > 0:
 		return 2
 	default:
 		return max(m.registration[domain], 0)

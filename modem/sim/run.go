@@ -24,6 +24,9 @@ type Config struct {
 	// Profiles are the kinds of the modems, as ProfileNamed knows them, in
 	// turn: with two of them, modem 2 is again of the first; default "generic".
 	Profiles []string
+	// Operators are those of the modems' SIMs, in turn likewise: MCC and MNC, as
+	// "20801"; default 00101.
+	Operators []string
 	// Ports are the roles of each modem's ports, whose paths are then
 	// PREFIX0.if00, PREFIX0.if01, …; "profile" alone is as its Profile has
 	// them. Default is a single one, PREFIX0.
@@ -57,7 +60,11 @@ func Run(ctx context.Context, config Config) error {
 	if config.Modems < 1 || config.Modems > 1000 || config.Prefix == "" {
 		return errors.New("sim: 1 to 1000 modems and a prefix of their paths are wanted")
 	}
-	modems, err := config.modems()
+	script, err := config.script()
+	if err != nil {
+		return err
+	}
+	modems, err := config.modems(script)
 	if err != nil {
 		return err
 	}
@@ -67,7 +74,7 @@ func Run(ctx context.Context, config Config) error {
 	defer out.close()
 	network := NetworkConfig{
 		Air: config.Air, Report: config.Report, Seed: config.Seed, Logger: config.Logger,
-		NoEnhancedValidity: config.NoEnhancedValidity, NoReplace: config.NoReplace,
+		NoEnhancedValidity: config.NoEnhancedValidity, NoReplace: config.NoReplace, Reports: script.Reports,
 		OnDeliver:   func(m Message) { out.print(Bubble(m)) },
 		OnViolation: func(v Violation) { out.print(fmt.Sprintf("modem %d: %s\n", v.Modem, v.Kind)) },
 	}
@@ -108,13 +115,12 @@ func Run(ctx context.Context, config Config) error {
 }
 
 // modems are those of a Run.
-func (c Config) modems() ([]ModemConfig, error) {
-	common, err := c.common()
-	if err != nil {
-		return nil, err
-	}
-	modems := slices.Repeat([]ModemConfig{common}, c.Modems)
+func (c Config) modems(script Script) (modems []ModemConfig, err error) {
+	modems = slices.Repeat([]ModemConfig{{PIN: c.PIN, Faults: script.Faults, USSD: script.USSD}}, c.Modems)
 	for i := range modems {
+		if len(c.Operators) > 0 {
+			modems[i].Operator = c.Operators[i%len(c.Operators)]
+		}
 		if len(c.Profiles) > 0 {
 			if modems[i].Profile, err = ProfileNamed(c.Profiles[i%len(c.Profiles)]); err != nil {
 				return nil, err
@@ -130,23 +136,21 @@ func (c Config) modems() ([]ModemConfig, error) {
 	return modems, nil
 }
 
-// common is what all modems of a Run have in common.
-func (c Config) common() (ModemConfig, error) {
-	modem := ModemConfig{PIN: c.PIN}
+// script is that of a Run; the zero Script where there is none.
+func (c Config) script() (Script, error) {
 	if c.ScriptPath == "" {
-		return modem, nil
+		return Script{}, nil
 	}
 	script, err := LoadScript(c.ScriptPath)
 	if err != nil {
-		return modem, err
+		return script, err
 	}
-	modem.Faults, modem.USSD = script.Faults, script.USSD
-	for _, f := range modem.Faults {
+	for _, f := range script.Faults {
 		if f.Modem != nil && (*f.Modem < 0 || *f.Modem >= c.Modems) {
-			return modem, fmt.Errorf("%s: sim: a fault is for modem %d, and there are %d, from 0", c.ScriptPath, *f.Modem, c.Modems)
+			return script, fmt.Errorf("%s: sim: a fault is for modem %d, and there are %d, from 0", c.ScriptPath, *f.Modem, c.Modems)
 		}
 	}
-	return modem, nil
+	return script, nil
 }
 
 // summary is what Run prints in the end.

@@ -12,11 +12,12 @@ import (
 	"github.com/pelletier/go-toml/v2"
 )
 
-// Script is what is to happen: faults, and what the network answers to USSD
-// codes.
+// Script is what is to happen: faults, what the network answers to USSD codes,
+// and how it treats delivery reports.
 type Script struct {
-	Faults []Fault
-	USSD   []USSD
+	Faults  []Fault
+	USSD    []USSD
+	Reports ReportChaos
 }
 
 // LoadScript reads a TOML file; example.toml shows every key. Errors name the
@@ -38,6 +39,8 @@ func ParseScript(text []byte) (Script, error) {
 	var tables struct {
 		Fault []faultTable `toml:"fault"`
 		USSD  []ussdTable  `toml:"ussd"`
+
+		Reports reportsTable `toml:"reports"`
 	}
 	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
 	if err := decoder.Decode(&tables); err != nil {
@@ -57,6 +60,10 @@ func ParseScript(text []byte) (Script, error) {
 			return Script{}, fmt.Errorf("line %d: %w", tableLine(text, "ussd", i), err)
 		}
 		script.USSD = append(script.USSD, u)
+	}
+	var err error
+	if script.Reports, err = tables.Reports.reports(); err != nil {
+		return Script{}, fmt.Errorf("line %d: %w", tableLine(text, "reports", 0), err)
 	}
 	return script, nil
 }
@@ -87,6 +94,19 @@ func ParseUSSD(inline string) (USSD, error) {
 	return script.USSD[0], nil
 }
 
+// ParseReports reads how delivery reports are treated likewise: drop = 0.1,
+// late = 0.2, after = "10m/1h".
+func ParseReports(inline string) (ReportChaos, error) {
+	script, err := ParseScript([]byte("reports = {" + inline + "}"))
+	switch {
+	case err != nil:
+		return ReportChaos{}, err
+	case len(script.USSD)+len(script.Faults) != 0:
+		return ReportChaos{}, errors.New("sim: only the treatment of reports is wanted")
+	}
+	return script.Reports, nil
+}
+
 // located puts the line in front of what the decoder has to say.
 func located(err error) error {
 	var strict *toml.StrictMissingError
@@ -103,10 +123,12 @@ func located(err error) error {
 	return fmt.Errorf("sim: script: %w", err)
 }
 
-// tableLine is the line of the [[name]] with the given index, from 1.
+// tableLine is the line of the [[name]] with the given index, or of [name], from
+// 1.
 func tableLine(text []byte, name string, index int) int {
 	for i, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(strings.ReplaceAll(line, " ", ""), "[["+name+"]]") {
+		line = strings.ReplaceAll(line, " ", "")
+		if strings.HasPrefix(line, "[["+name+"]]") || strings.HasPrefix(line, "["+name+"]") {
 			if index == 0 {
 				return i + 1
 			}
@@ -119,6 +141,7 @@ func tableLine(text []byte, name string, index int) int {
 // faultTable is a Fault as TOML writes it.
 type faultTable struct {
 	Modem    *int           `toml:"modem"`
+	Operator string         `toml:"operator"`
 	On       Point          `toml:"on"`
 	Match    *regexp.Regexp `toml:"match"`
 	To       string         `toml:"to"`
@@ -140,7 +163,7 @@ type faultTable struct {
 
 func (t faultTable) fault() (Fault, error) {
 	f := Fault{
-		Modem: t.Modem, On: t.On, Match: t.Match, To: t.To, Nth: t.Nth, Every: t.Every, Count: t.Count, Do: t.Do, Code: t.Code,
+		Modem: t.Modem, Operator: t.Operator, On: t.On, Match: t.Match, To: t.To, Nth: t.Nth, Every: t.Every, Count: t.Count, Do: t.Do, Code: t.Code,
 		After: time.Duration(t.After), For: time.Duration(t.For), Back: time.Duration(t.Back), Interval: time.Duration(t.Interval),
 		As: t.As, Text: t.Text, Size: t.Size, Shift: time.Duration(t.Shift),
 	}
@@ -151,6 +174,26 @@ func (t faultTable) fault() (Fault, error) {
 		f.Codes = append(f.Codes, byte(code))
 	}
 	return f, f.Validate()
+}
+
+// reportsTable is a ReportChaos as TOML writes it.
+type reportsTable struct {
+	Drop    float64 `toml:"drop"`
+	Double  float64 `toml:"double"`
+	Late    float64 `toml:"late"`
+	After   string  `toml:"after"`
+	Shuffle int     `toml:"shuffle"`
+}
+
+func (t reportsTable) reports() (ReportChaos, error) {
+	c := ReportChaos{Drop: t.Drop, Double: t.Double, Late: t.Late, Shuffle: t.Shuffle}
+	if t.After != "" {
+		var err error
+		if c.After, err = ParseDelay(t.After); err != nil {
+			return c, err
+		}
+	}
+	return c, c.Validate()
 }
 
 // ussdTable is a USSD as TOML writes it.

@@ -18,6 +18,9 @@ func TestExample(t *testing.T) {
 	if menu := script.USSD[2].Menu; len(script.USSD) != 3 || script.USSD[0].After != 2*time.Second || menu[1].Menu[0].Code != "1" {
 		t.Errorf("%+v", script.USSD)
 	}
+	if want := (ReportChaos{Drop: 0.01, Double: 0.02, Late: 0.05, After: LogNormal(10*time.Minute, time.Hour), Shuffle: 3}); script.Reports != want {
+		t.Errorf("%+v", script.Reports)
+	}
 	seen, points := map[Action]bool{}, map[Point]bool{}
 	for _, f := range faults {
 		seen[f.Do], points[f.On] = true, true
@@ -57,6 +60,11 @@ func TestScriptErrors(t *testing.T) {
 		{"\n[[ussd]]\ncode = \"1\"\ntext = \"Ж\"\n", "line 2: sim: ussd: the text"},
 		{"[[ussd]]\nmenu = [{text = \"x\"}]\n", "line 1: sim: ussd: a choice"},
 		{"[[ussd]]\ndcs = 255\nm = 6\n", "line 1: "},
+		{"\n[reports]\ndrop = 1.5\n", "line 2: sim: reports: drop"},
+		{"[reports]\nafter = \"soon\"\n", "line 1: sim: delay"},
+		{"[reports]\nshuffle = -1\n", "line 1: sim: reports: shuffle"},
+		{"[[fault]]\non = \"time\"\ndo = \"ban\"\ncode = 304\n", "line 1: sim: fault: do = \"ban\" needs a code of 1"},
+		{"[[fault]]\non = \"time\"\ndo = \"ban\"\n", "line 1: sim: fault: code is for"},
 	} {
 		if _, err := ParseScript([]byte(c.script)); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %s", c.script, err, c.want)

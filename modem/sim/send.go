@@ -149,7 +149,8 @@ func (m *Modem) airTime() time.Duration {
 // taken is the moment at which the network has the message.
 func (m *Modem) taken(msg Message) {
 	m.linkUsed = time.Now()
-	if cause := m.network.refuses(msg); cause >= 0 {
+	m.messages++
+	if cause := m.refuses(msg); cause >= 0 {
 		m.finish(m.cmsFinal(cause))
 		return
 	}

@@ -62,7 +62,7 @@ func (m *Modem) addFault(f Fault) error {
 	if err := f.Validate(); err != nil {
 		return err
 	}
-	if f.Modem == nil || *f.Modem == m.index {
+	if (f.Modem == nil || *f.Modem == m.index) && (f.Operator == "" || f.Operator == m.config.Operator) {
 		m.faults = append(m.faults, &faultState{Fault: f})
 	}
 	return nil

@@ -120,6 +120,7 @@ func (s *Store) enqueue(r *request) error {
 type committer struct {
 	held      *request // taken, but found no room beside the last group
 	committed bool     // something was, since the store was opened
+	trimmed   time.Time
 	spent     []*storage.WriteSet
 }
 

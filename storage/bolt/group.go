@@ -58,6 +58,7 @@ func (g *group) serve() (err error) {
 	if g.tx, err = s.db.Begin(true); err != nil {
 		return s.lost(err)
 	}
+	s.trim(g.tx.Size())
 	g.bucket = g.tx.Bucket(bucketName)
 	g.base = newSnapshot(g.bucket)
 	g.bucket.FillPercent = fillPercent

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// starter is one kept-alive connection that starts verifications with as little
+// work of its own as it can.
+type starter struct {
+	conn net.Conn
+	in   *bufio.Reader
+	head string
+}
+
+// dialStarter connects to the daemon at url, as http://HOST:PORT.
+func dialStarter(ctx context.Context, url, key string) (*starter, error) {
+	address := strings.TrimPrefix(url, "http://")
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &starter{conn: conn, in: bufio.NewReader(conn), head: "POST /v1/verifications HTTP/1.1\r\nHost: " + address +
+		"\r\nAuthorization: Bearer " + key + "\r\nContent-Type: application/json\r\nContent-Length: "}, nil
+}
+
+// benchNumbers is how many numbers there are before they come again.
+const benchNumbers = 80_000_000
+
+// benchNumber is the n-th number: French, as all of them, and made up.
+func benchNumber(n int) string { return fmt.Sprintf("+336%08d", 10_000_000+n%benchNumbers) }
+
+// start starts the verification of the n-th number.
+func (c *starter) start(n int) error {
+	body := `{"to":"` + benchNumber(n) + `"}`
+	if _, err := fmt.Fprintf(c.conn, "%s%d\r\n\r\n%s", c.head, len(body), body); err != nil {
+		return err
+	}
+	status, length := "", 0
+	for line := "-"; line != ""; {
+		raw, err := c.in.ReadSlice('\n')
+		if err != nil {
+			return err
+		}
+		line = strings.TrimRight(string(raw), "\r\n")
+		if status == "" {
+			status = line
+		}
+		if v, ok := strings.CutPrefix(line, "Content-Length: "); ok {
+			length, _ = strconv.Atoi(v) //nolint:errcheck // 0 fails below
+		}
+	}
+	if status != "HTTP/1.1 201 Created" {
+		return fmt.Errorf("status line %q", status)
+	}
+	_, err := c.in.Discard(length)
+	return err
+}
+
+// startSome starts the verifications of the n numbers behind from over all
+// connections at once; none is left out unless there is an error.
+func startSome(clients []*starter, from, n int) error {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	failed := make(chan error, len(clients))
+	for _, c := range clients {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				if err := c.start(from + int(i)); err != nil {
+					failed <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("a verification was not started: %w", err)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"smsotpd/gateway"
+	"smsotpd/gateway/dispatch/route"
+)
+
+// RouteConfig is one [[route]] table; see route.Rule.
+type RouteConfig struct {
+	// Name is the rule's own.
+	Name string `koanf:"name"`
+	// Regions, Prefixes and Lanes are its conditions: all that are given must
+	// fit a message.
+	Regions  []string `koanf:"regions"`
+	Prefixes []string `koanf:"prefixes"`
+	Lanes    []string `koanf:"lanes"`
+	// SIMs, Labels and Operators select the SIMs that may carry it.
+	SIMs      []string `koanf:"sims"`
+	Labels    []string `koanf:"labels"`
+	Operators []string `koanf:"operators"`
+	// Fallback lets any other SIM carry it where none of these can.
+	Fallback bool `koanf:"fallback"`
+}
+
+// BalanceConfig is a [sim.NAME.balance] table.
+type BalanceConfig struct {
+	// Code is the USSD code, as "*100#".
+	Code string `koanf:"code"`
+	// Every is how often it is asked for: 5m at least, 6h if left out.
+	Every *time.Duration `koanf:"every"`
+	// Pattern finds the amount in the answer: a regular expression (RE2)
+	// whose group, or the one named amount, it is.
+	Pattern string `koanf:"pattern"`
+	// Low is the amount below which the operator is told; none: never.
+	Low *float64 `koanf:"low"`
+}
+
+// CanaryConfig is the [canary] table.
+type CanaryConfig struct {
+	// Every is how often a canary is sent: 5m at least, 0 is off.
+	Every time.Duration `koanf:"every"`
+	// Pairs are names of SIMs, who sends and who receives. None: each SIM
+	// whose number is configured receives in turn.
+	Pairs [][]string `koanf:"pairs"`
+}
+
+// FleetConfig is the [fleet] table.
+type FleetConfig struct {
+	// Stick is how long a message waits for the SIM that its recipient knows;
+	// 5s if left out.
+	Stick *time.Duration `koanf:"stick"`
+	// Failover sends a message of which no report comes once more by another
+	// SIM; true if left out.
+	Failover *bool `koanf:"failover"`
+	// FailoverMin and FailoverMax bound how long the report is waited for;
+	// 15s and 90s if left out.
+	FailoverMin *time.Duration `koanf:"failover_min"`
+	FailoverMax *time.Duration `koanf:"failover_max"`
+}
+
+// The defaults and bounds of these tables.
+const (
+	defaultBalanceEvery = 6 * time.Hour
+	minBalanceEvery     = 5 * time.Minute
+	minCanaryEvery      = 5 * time.Minute
+
+	defaultStick         = 5 * time.Second
+	maxStick             = time.Minute
+	defaultFailoverLeast = 15 * time.Second
+	defaultFailoverMost  = 90 * time.Second
+	maxFailover          = 10 * time.Minute
+)
+
+// validateFleet says what is wrong with what is configured of the SIMs as a
+// whole, as far as the configuration alone tells.
+func (c Config) validateFleet() error {
+	known := route.Known{SIMs: c.routeSIMs()}
+	if len(c.AllowRegions) > 0 { // with none, nothing is sent by any route
+		known.Regions = c.AllowRegions
+	}
+	errs := []error{
+		route.Check(c.routes(), known), c.validateBudgets(), c.validateLabels(),
+		c.validateCanary(), c.Fleet.validate(),
+	}
+	_, err := c.balances()
+	errs = append(errs, err)
+	return errors.Join(errs...)
+}
+
+// routes are the configured rules.
+func (c Config) routes() []route.Rule {
+	rules := make([]route.Rule, len(c.Routes))
+	for i, r := range c.Routes {
+		rules[i] = route.Rule(r)
+	}
+	return rules
+}
+
+// routeSIMs are the configured SIMs as the rules see them.
+func (c Config) routeSIMs() []route.SIM {
+	sims := make([]route.SIM, 0, len(c.SIMs))
+	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
+		sims = append(sims, route.SIM{Name: name, IMSI: c.SIMs[name].IMSI, Labels: c.SIMs[name].Labels})
+	}
+	return sims
+}
+
+func (c Config) validateLabels() error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
+		labels := c.SIMs[name].Labels
+		for i, label := range labels {
+			key := fmt.Sprintf("sim.%s.labels[%d]", name, i)
+			switch {
+			case !isWord(label):
+				errs = append(errs, fmt.Errorf("%s: a label has no blanks, and at most %d characters", key, maxWord))
+			case slices.Index(labels, label) < i:
+				errs = append(errs, fmt.Errorf("%s is there twice", key))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// policy is the table as the gateway has it, for the SIM of that name.
+func (b BalanceConfig) policy(name string, s SIMConfig) (gateway.BalancePolicy, error) {
+	p := gateway.BalancePolicy{Name: name, IMSI: s.IMSI, Code: b.Code, Every: defaultBalanceEvery, Low: b.Low}
+	set(&p.Every, b.Every)
+	var errs []error
+	if p.Every < minBalanceEvery {
+		errs = append(errs, fmt.Errorf("every must be at least %s", plainDuration(minBalanceEvery)))
+	}
+	var err error
+	if p.Pattern, err = amountPattern(b.Pattern); err != nil {
+		return p, errors.Join(append(errs, err)...)
+	}
+	return p, errors.Join(append(errs, p.Validate())...)
+}
+
+// amountPattern is the pattern: it has one group, or one named amount.
+func amountPattern(text string) (*regexp.Regexp, error) {
+	if text == "" {
+		return nil, errors.New("pattern must not be empty: it finds the amount in the answer")
+	}
+	pattern, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("pattern is no regular expression: %w", err)
+	}
+	if n := pattern.NumSubexp(); n != 1 && pattern.SubexpIndex("amount") < 0 {
+		return nil, fmt.Errorf("pattern has %d groups: it needs one, or one named amount, as (?P<amount>[0-9]+)", n)
+	}
+	return pattern, nil
+}
+
+// receivers are the SIMs that a canary can be sent to, since their numbers are
+// configured.
+func (c Config) receivers() []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
+		if c.SIMs[name].Number != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// canary is the table as the gateway has it.
+func (c Config) canary() gateway.CanaryPolicy {
+	p := gateway.CanaryPolicy{Every: c.Canary.Every}
+	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
+		p.SIMs = append(p.SIMs, gateway.CanarySIM{Name: name, IMSI: c.SIMs[name].IMSI, Number: c.SIMs[name].Number})
+	}
+	for _, pair := range c.Canary.Pairs {
+		p.Pairs = append(p.Pairs, [2]string{pair[0], pair[1]})
+	}
+	return p
+}
+
+// balances are the SIMs whose balance is asked for.
+func (c Config) balances() ([]gateway.BalancePolicy, error) {
+	var all []gateway.BalancePolicy
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
+		s := c.SIMs[name]
+		if s.Balance == nil {
+			continue
+		}
+		p, err := s.Balance.policy(name, s)
+		if err != nil {
+			errs = append(errs, at("sim."+name+".balance", err))
+		}
+		all = append(all, p)
+	}
+	return all, errors.Join(errs...)
+}
+
+func (c Config) validateCanary() error {
+	var errs []error
+	switch every := c.Canary.Every; {
+	case every == 0:
+	case every < minCanaryEvery:
+		errs = append(errs, fmt.Errorf("canary.every must be at least %s, or 0s for none", plainDuration(minCanaryEvery)))
+	case len(c.SIMs) < 2:
+		errs = append(errs, errors.New("canary.every needs two SIMs with tables [sim.NAME], one to send and one to receive"))
+	case len(c.receivers()) == 0:
+		errs = append(errs, errors.New("canary.every needs the number of a SIM to send to: sim.NAME.number"))
+	}
+	for i, pair := range c.Canary.Pairs {
+		errs = append(errs, c.validatePair(i, pair))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validatePair(i int, pair []string) error {
+	key := fmt.Sprintf("canary.pairs[%d]", i)
+	if len(pair) != 2 || pair[0] == pair[1] {
+		return fmt.Errorf(`%s must be two SIMs, who sends and who receives, such as ["left", "right"]`, key)
+	}
+	var errs []error
+	for _, name := range pair {
+		if _, known := c.SIMs[name]; !known {
+			errs = append(errs, fmt.Errorf("%s: there is no SIM %q; SIMs are named by their [sim.NAME] tables", key, name))
+		}
+	}
+	if to, known := c.SIMs[pair[1]]; known && to.Number == "" {
+		errs = append(errs, fmt.Errorf("%s: sim.%s.number is missing, to which it would be sent", key, pair[1]))
+	}
+	if slices.ContainsFunc(c.Canary.Pairs[:i], func(other []string) bool { return slices.Equal(other, pair) }) {
+		errs = append(errs, fmt.Errorf("%s is there twice", key))
+	}
+	return errors.Join(errs...)
+}
+
+// fleetPolicy is the [fleet] table with its defaults.
+type fleetPolicy struct {
+	stick                    time.Duration
+	failover                 bool
+	failoverMin, failoverMax time.Duration
+}
+
+func (t FleetConfig) policy() fleetPolicy {
+	p := fleetPolicy{stick: defaultStick, failover: true, failoverMin: defaultFailoverLeast, failoverMax: defaultFailoverMost}
+	set(&p.stick, t.Stick)
+	set(&p.failover, t.Failover)
+	set(&p.failoverMin, t.FailoverMin)
+	set(&p.failoverMax, t.FailoverMax)
+	return p
+}
+
+func (t FleetConfig) validate() error {
+	p := t.policy()
+	var errs []error
+	if p.stick < 0 || p.stick > maxStick {
+		errs = append(errs, fmt.Errorf("fleet.stick must be between 0s and %s", plainDuration(maxStick)))
+	}
+	if p.failoverMin < time.Second {
+		errs = append(errs, errors.New("fleet.failover_min must be at least 1s"))
+	}
+	if p.failoverMax > maxFailover {
+		errs = append(errs, fmt.Errorf("fleet.failover_max must be at most %s", plainDuration(maxFailover)))
+	}
+	if p.failoverMin > p.failoverMax {
+		errs = append(errs, fmt.Errorf("fleet.failover_min must not be more than failover_max, which is %s", plainDuration(p.failoverMax)))
+	}
+	return errors.Join(errs...)
+}
+
+// plainDuration writes a duration without the units that are zero: 5m, not
+// 5m0s.
+func plainDuration(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

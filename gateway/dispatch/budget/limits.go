@@ -1,0 +1,148 @@
+package budget
+
+import (
+	"fmt"
+	"math"
+)
+
+// Limits are what a SIM may send. A limit of 0 is none.
+type Limits struct {
+	// PerMinute and PerHour hold for any 60 s and 3600 s, PerDay and PerMonth
+	// for those of the ledger's zone.
+	PerMinute, PerHour, PerDay, PerMonth int
+	// RecipientsPerMonth are different ones.
+	RecipientsPerMonth int
+	// Segments are what an operator counts and bills.
+	SegmentsPerDay, SegmentsPerMonth int
+	// Notices have these limits of their own, besides all others.
+	NoticesPerMinute, NoticesPerDay int
+	// Reserve is what only codes may use of each limit on messages and
+	// segments, in percent, rounded up; 0 to 90.
+	Reserve int
+	WarmUp  WarmUp
+}
+
+// WarmUp lets a new SIM send little at first: Start messages on the day on
+// which the network first takes one, growing by the same factor every day to
+// Limits.PerDay on day Days (the first is day 1). 0 days: none.
+type WarmUp struct{ Days, Start int }
+
+// fastest is the highest limit by the minute: no SIM sends faster, and each
+// message of the last minute is kept.
+const fastest = 600
+
+// maxReserve leaves notices something.
+const maxReserve = 90
+
+// setting is a limit with its name in the configuration.
+type setting struct {
+	key   string
+	value int
+}
+
+func (l Limits) settings() []setting {
+	return []setting{
+		{"per_minute", l.PerMinute},
+		{"per_hour", l.PerHour},
+		{"per_day", l.PerDay},
+		{"per_month", l.PerMonth},
+		{"segments_per_day", l.SegmentsPerDay},
+		{"segments_per_month", l.SegmentsPerMonth},
+		{"recipients_per_month", l.RecipientsPerMonth},
+		{"notices_per_minute", l.NoticesPerMinute},
+		{"notices_per_day", l.NoticesPerDay},
+		{"warm_up_days", l.WarmUp.Days},
+		{"warm_up_start", l.WarmUp.Start},
+		{"reserve", l.Reserve},
+	}
+}
+
+// bounds are, for each limit, those that bound it: what counts towards it counts
+// towards them, in the same time or a longer one.
+func bounds() map[string][]string {
+	return map[string][]string{
+		"per_minute":           {"per_hour", "per_day", "per_month", "segments_per_day", "segments_per_month"},
+		"per_hour":             {"per_day", "per_month", "segments_per_day", "segments_per_month"},
+		"per_day":              {"per_month", "segments_per_day", "segments_per_month"},
+		"per_month":            {"segments_per_month"},
+		"segments_per_day":     {"segments_per_month"},
+		"recipients_per_month": {"per_month", "segments_per_month"},
+		"notices_per_minute":   {"notices_per_day", "per_minute", "per_hour", "per_day", "per_month"},
+		"notices_per_day":      {"per_day", "per_month"},
+	}
+}
+
+// Validate answers an error that names the limit that can't be meant so, or nil.
+func (l Limits) Validate() error {
+	values := map[string]int{}
+	for _, s := range l.settings() {
+		if s.value < 0 {
+			return fmt.Errorf("%s = %d is negative; 0 is no limit", s.key, s.value)
+		}
+		values[s.key] = s.value
+	}
+	switch {
+	case l.Reserve > maxReserve:
+		return fmt.Errorf("reserve = %d is out of range; it is a percentage of each limit, 0 to %d", l.Reserve, maxReserve)
+	case l.PerMinute > fastest:
+		return fmt.Errorf("per_minute = %d: no SIM sends more than %d messages a minute; 0 is no limit", l.PerMinute, fastest)
+	case l.NoticesPerMinute > fastest:
+		return fmt.Errorf("notices_per_minute = %d: no SIM sends more than %d messages a minute; 0 is no limit", l.NoticesPerMinute, fastest)
+	}
+	if err := l.validateWarmUp(); err != nil {
+		return err
+	}
+	for _, s := range l.settings() {
+		for _, bound := range bounds()[s.key] {
+			if values[bound] > 0 && s.value > values[bound] {
+				return fmt.Errorf("%s = %d can never be reached: %s = %d is less", s.key, s.value, bound, values[bound])
+			}
+		}
+	}
+	return l.validateReserve()
+}
+
+func (l Limits) validateWarmUp() error {
+	w := l.WarmUp
+	switch {
+	case w.Days == 0 && w.Start > 0:
+		return fmt.Errorf("warm_up_start = %d needs warm_up_days, the days until per_day is reached", w.Start)
+	case w.Days == 0:
+		return nil
+	case l.PerDay == 0:
+		return fmt.Errorf("warm_up_days = %d needs per_day, which the warm-up leads to", w.Days)
+	case w.Days == 1:
+		return fmt.Errorf("warm_up_days = 1 is no warm-up; it takes 2 days or more, 0 is none")
+	case w.Start == 0:
+		return fmt.Errorf("warm_up_days = %d needs warm_up_start, the messages of the first day", w.Days)
+	case w.Start > l.PerDay:
+		return fmt.Errorf("warm_up_start = %d is more than per_day = %d", w.Start, l.PerDay)
+	}
+	return nil
+}
+
+// validateReserve refuses a reserve that leaves notices nothing for ever.
+func (l Limits) validateReserve() error {
+	for _, s := range l.settings() {
+		switch s.key {
+		case "per_minute", "per_hour", "per_day", "per_month", "segments_per_day", "segments_per_month":
+			if s.value > 0 && l.share(s.value) == 0 {
+				return fmt.Errorf("reserve = %d leaves notices nothing of %s = %d", l.Reserve, s.key, s.value)
+			}
+		}
+	}
+	return nil
+}
+
+// share is what notices may use of a limit.
+func (l Limits) share(limit int) int { return limit - (limit*l.Reserve+99)/100 }
+
+// daily is the limit of the SIM's n-th day, the first being 1.
+func (l Limits) daily(n int) int {
+	w := l.WarmUp
+	if l.PerDay == 0 || n >= w.Days || w.Start >= l.PerDay {
+		return l.PerDay
+	}
+	grown := float64(max(n, 1)-1) / float64(w.Days-1)
+	return int(math.Round(float64(w.Start) * math.Pow(float64(l.PerDay)/float64(w.Start), grown)))
+}

@@ -1,0 +1,172 @@
+package dispatch
+
+import (
+	"math"
+	"time"
+
+	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/queue"
+	"smsotpd/modem"
+)
+
+// asOf is how often the ledger has said something of a SIM; see restand.
+func (x *index) asOf(imsi string) uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.cardOf(imsi).stood
+}
+
+// restand is stand for what was read after asOf, unless a transaction has
+// said something since: that may be newer.
+func (x *index) restand(imsi string, s budget.Standing, at time.Time, asOf uint64) (told []modem.Event, ok bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.cardOf(imsi).stood != asOf {
+		return nil, false
+	}
+	return x.standing(imsi, s, at, nil), true
+}
+
+// stand notes what the ledger says of a SIM; at is the store's time, sent what it
+// has begun, nil for nothing. It returns what the operator is to be told of.
+func (x *index) stand(imsi string, s budget.Standing, at time.Time, sent *entry) (told []modem.Event) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.standing(imsi, s, at, sent)
+}
+
+func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *entry) (told []modem.Event) {
+	now, c := time.Now(), x.cardOf(imsi)
+	before := c.standing
+	if low(s, x.policy.Low) && !low(before, x.policy.Low) {
+		told = append(told, c.event(EventBudgetLow, inNumbers(s), now))
+	}
+	if spentFor(s, at) > longSpent && spentFor(before, c.saidAt) <= longSpent {
+		told = append(told, c.event(EventBudgetSpent, inNumbers(s), now))
+	}
+	for l := range c.lines {
+		x.unlist(l)
+	}
+	c.standing, c.said, c.saidAt, c.stood = s, now, at, c.stood+1
+	from := func(t time.Time) time.Time {
+		if t.IsZero() || t.Equal(budget.Never()) { // never: until what is in the air lands
+			return time.Time{}
+		}
+		return now.Add(t.Sub(at))
+	}
+	c.codes, c.notices, c.turn = from(s.Codes), from(s.Notices), from(s.Turn)
+	if sent != nil {
+		c.sent, c.sentAt = c.worn(now)+1, now
+		x.used()
+		x.begin(sent, now)
+	} else {
+		clear(x.capacity)
+	}
+	c.load = max(s.Tightest, c.worn(now)/1000)
+	changed := x.spend(c, now)
+	if before.RecipientsFull != s.RecipientsFull {
+		x.era++
+		changed = true
+	}
+	x.setClock(c, now)
+	if changed {
+		x.spill(c, now)
+	}
+	if changed && (s.RecipientsFull || before.RecipientsFull) {
+		x.meet(c, now)
+	}
+	for l := range c.lines {
+		x.offer(l, now)
+	}
+	if changed {
+		x.offerAll(now)
+	}
+	return told
+}
+
+// resort sorts anew what waits for the SIM, or may go by it as by no other.
+func (x *index) resort(c *card, now time.Time) {
+	x.spill(c, now)
+	if c.standing.RecipientsFull {
+		x.meet(c, now)
+	}
+}
+
+// worn is how much the SIM has sent lately.
+func (c *card) worn(now time.Time) float64 {
+	return c.sent * math.Exp2(-float64(now.Sub(c.sentAt))/float64(loadHalf))
+}
+
+// spend says whether the card is spent for a lane no longer, or now.
+func (x *index) spend(c *card, now time.Time) (changed bool) {
+	later := now.Add(soon)
+	codes := c.codes.After(later)
+	spent := [lanes]bool{queue.LaneCode: codes, queue.LaneNotice: codes || c.notices.After(later)}
+	if spent == c.spent {
+		return false
+	}
+	c.spent = spent
+	x.era++
+	return true
+}
+
+// setClock says when time will change something about the card. What it has changed
+// by now and nobody has looked at yet stays.
+func (x *index) setClock(c *card, now time.Time) {
+	if c.clock != 0 && !c.wake.After(now) {
+		return
+	}
+	c.wake = time.Time{}
+	soonest := func(t time.Time) {
+		if t.After(now) && (c.wake.IsZero() || t.Before(c.wake)) {
+			c.wake = t
+		}
+	}
+	soonest(c.codes.Add(-soon))
+	soonest(c.codes)
+	soonest(c.notices.Add(-soon))
+	soonest(c.notices)
+	soonest(c.turn)
+	for l := range c.lines {
+		for _, s := range l.seats {
+			if s.open {
+				soonest(s.probeAt)
+			}
+		}
+	}
+	if c.wake.IsZero() {
+		x.clocks.remove(c)
+		return
+	}
+	x.clocks.set(c)
+	if first, _ := x.clocks.first(); first == c {
+		x.hurry()
+	}
+}
+
+// matureCards lets the lines of cards that time has changed look again, and
+// returns the SIMs whose day has ended.
+func (x *index) matureCards(now time.Time) (turned []string) {
+	for {
+		c, ok := x.clocks.first()
+		if !ok || c.wake.After(now) {
+			return turned
+		}
+		x.clocks.remove(c)
+		if !c.turn.IsZero() && !c.turn.After(now) {
+			c.turn = time.Time{}
+			turned = append(turned, c.imsi)
+		}
+		changed := x.spend(c, now)
+		x.setClock(c, now)
+		if changed && c.standing.RecipientsFull {
+			x.meet(c, now)
+		}
+		for l := range c.lines {
+			x.offer(l, now)
+		}
+		if changed {
+			x.offerNotices(now)
+		}
+	}
+}

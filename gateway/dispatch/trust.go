@@ -1,0 +1,299 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"smsotpd/gateway/dispatch/health"
+	"smsotpd/gateway/queue"
+	"smsotpd/modem"
+	"smsotpd/storage"
+)
+
+// What happens to SIMs, beside what the driver tells of modems. The words are
+// stable: metrics have them as labels.
+const (
+	// EventBudgetLow: little of a SIM's budget is left. EventBudgetSpent: it
+	// can send nothing more for an hour at least.
+	EventBudgetLow   modem.EventKind = "budget_low"
+	EventBudgetSpent modem.EventKind = "budget_spent"
+	// EventBreakerOpen: a SIM is no longer trusted, altogether or for a region.
+	// EventBreakerClosed: it is again.
+	EventBreakerOpen   modem.EventKind = "breaker_open"
+	EventBreakerClosed modem.EventKind = "breaker_closed"
+)
+
+const (
+	// manyChanges is how many changes of breakers may wait to be heeded.
+	manyChanges = 1024
+	// saveHealth is how often what is known of the SIMs is written down.
+	saveHealth = time.Minute
+)
+
+// healthRecord is a SIM's health as it is kept.
+type healthRecord struct {
+	Data []byte `cbor:"1,keyasint"`
+}
+
+// changed takes in that a breaker has changed; index.mu may be held.
+func (d *Dispatcher) changed(c health.Change) {
+	select {
+	case d.changes <- c:
+	default:
+		d.unheeded.Store(true)
+	}
+}
+
+// heed lets changed breakers have their effect.
+func (d *Dispatcher) heed(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case c := <-d.changes:
+			if d.unheeded.Swap(false) { // too many changed at once: it may be any
+				d.o.Logger.Warn("too many breakers change at once")
+				for imsi := range d.index.names() {
+					d.index.rethink(imsi)
+				}
+			}
+			d.index.rethink(c.SIM)
+			kind, about := EventBreakerClosed, ""
+			if c.Open {
+				kind = EventBreakerOpen
+			}
+			if c.Region != "" {
+				about = "in " + c.Region + ": "
+			}
+			_, name := d.index.of(c.SIM)
+			d.o.Observer.Happened(modem.Event{Modem: name, Kind: kind, Detail: about + c.Why, At: c.At})
+		}
+	}
+}
+
+// breaker is health's word as the index needs it.
+func (d *Dispatcher) breaker(sim, region string) (open bool, probeAt time.Time) {
+	state, until := d.health.State(time.Now(), sim, region)
+	return state != health.Closed, until
+}
+
+func (d *Dispatcher) mayProbe(sim, region string) bool {
+	return d.health.Probe(time.Now(), sim, region)
+}
+
+// loadHealth takes in what was known of the SIMs before the restart.
+func (d *Dispatcher) loadHealth(ctx context.Context) error {
+	for after := []byte(nil); ; {
+		var rows []storage.Row[healthRecord]
+		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+			rows, err = d.records.Scan(tx, after, nil, page)
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, row := range rows {
+			if err := d.health.Load(time.Now(), string(row.Key), row.Value.Data); err != nil {
+				d.o.Logger.Warn("what was known of a SIM's work can't be read; it begins anew", "error", err)
+			}
+		}
+		after = append(slices.Clone(rows[len(rows)-1].Key), 0)
+	}
+}
+
+// keepHealth writes down what is known of the SIMs from time to time.
+func (d *Dispatcher) keepHealth(ctx context.Context) error {
+	tick := time.NewTicker(saveHealth)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			d.health.Sweep(time.Now())
+			d.saveHealth(ctx)
+		}
+	}
+}
+
+// saveHealth writes what has changed since it was written last, in steps of a few
+// SIMs; what fails is made up for by the next time.
+func (d *Dispatcher) saveHealth(ctx context.Context) {
+	const step = 32
+	all, err := d.health.Save(time.Now())
+	if err != nil {
+		d.o.Logger.Error("what is known of the SIMs' work can't be written down", "error", err)
+		return
+	}
+	sims := make([]string, 0, len(all))
+	for sim, data := range all {
+		if !bytes.Equal(data, d.saved[sim]) {
+			sims = append(sims, sim)
+		}
+	}
+	for some := range slices.Chunk(sims, step) {
+		err := d.o.Store.Update(storage.WithPatience(ctx), func(tx storage.Tx) error {
+			for _, sim := range some {
+				if err := d.records.Put(tx, []byte(sim), healthRecord{Data: all[sim]}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			d.o.Logger.Warn("what is known of the SIMs' work was not written down", "error", err)
+			return
+		}
+		if err == nil {
+			for _, sim := range some {
+				d.saved[sim] = all[sim]
+			}
+		}
+	}
+}
+
+// judgeResult tells health what the network said to an attempt.
+func (d *Dispatcher) judgeResult(m queue.Message, attempt int, r modem.Result) {
+	a, now := m.Attempts[attempt], time.Now()
+	switch r.Class {
+	case modem.Accepted:
+		d.health.Accepted(now, a.IMSI, m.Region)
+		if a.Fate == queue.FateDelivered { // the report came before the answer
+			d.health.Reported(now, a.IMSI, m.Region, 0)
+		}
+	case modem.SIM:
+		d.health.Refused(now, a.IMSI, m.Region)
+	}
+}
+
+// wasMissed says whether the report that the outcome is of was told to be missing.
+func (d *Dispatcher) wasMissed(o queue.Outcome) bool {
+	m := o.Message
+	return o.Attempt < m.Moved || o.Attempt == len(m.Attempts)-1 && d.index.wasMissed(o.ID)
+}
+
+// judgeReport tells health of a report that came at the given time of the store;
+// missed: it was told to be missing.
+func (d *Dispatcher) judgeReport(o queue.Outcome, at storage.Time, missed bool) {
+	if o.Attempt < 0 || o.Attempt >= len(o.Message.Attempts) {
+		return
+	}
+	a, now := o.Message.Attempts[o.Attempt], time.Now()
+	after := max(0, a.ReportAt.Time().Sub(a.Settled.Time()))
+	switch {
+	case a.ReportAt != at: // a report that changed nothing
+	case a.Fate != queue.FateDelivered:
+		d.health.Answered(now, a.IMSI, o.Message.Region)
+	case missed:
+		d.health.Late(now, a.IMSI, o.Message.Region, after)
+	default:
+		d.health.Reported(now, a.IMSI, o.Message.Region, after)
+	}
+}
+
+// Entered takes in that the code of these messages was entered, which says which
+// SIMs' messages arrive.
+func (d *Dispatcher) Entered(messages []queue.Message) {
+	now := time.Now()
+	delivered, newest := map[[2]string]bool{}, [2]string{}
+	for _, m := range messages {
+		for _, a := range m.Attempts {
+			if !a.Sent() {
+				continue
+			}
+			if newest = [2]string{a.IMSI, m.Region}; a.Fate == queue.FateDelivered {
+				delivered[newest] = true
+			}
+		}
+	}
+	if len(delivered) == 0 && newest[0] != "" {
+		delivered[newest] = true
+	}
+	for by := range delivered {
+		d.health.Verified(now, by[0], by[1])
+	}
+}
+
+// Lapsed takes in that their life went by without; see Entered.
+func (d *Dispatcher) Lapsed(messages []queue.Message) {
+	now, had := time.Now(), map[[2]string]bool{}
+	for _, m := range messages {
+		for _, a := range m.Attempts {
+			if a.Sent() {
+				had[[2]string{a.IMSI, m.Region}] = true
+			}
+		}
+	}
+	for by := range had {
+		d.health.Unverified(now, by[0], by[1])
+	}
+}
+
+// begin notes when the dispatcher has begun.
+func (d *Dispatcher) begin(ctx context.Context) error {
+	d.reading.Lock()
+	defer d.reading.Unlock()
+	return d.o.Store.View(ctx, func(tx storage.Tx) error {
+		d.began = tx.Now()
+		return nil
+	})
+}
+
+// watch is when a report on the message should have come; zero for none. What came
+// while the daemon was down has the usual time to be read.
+func (d *Dispatcher) watch(m queue.Message) time.Time {
+	if m.State != queue.Accepted || len(m.Attempts) == 0 {
+		return time.Time{}
+	}
+	a := m.Attempts[len(m.Attempts)-1]
+	if a.Result != queue.ResultAccepted || a.Fate != "" {
+		return time.Time{}
+	}
+	usual := d.usual(a, m.Region)
+	if at := a.Settled.Time(); at.After(d.began) {
+		return at.Add(usual)
+	}
+	return d.began.Add(usual)
+}
+
+// usual is how long after an attempt its report should have come.
+func (d *Dispatcher) usual(a queue.Attempt, region string) time.Duration {
+	usual, known := d.health.Usual(time.Now(), a.IMSI, region)
+	if !known {
+		return d.o.Policy.Health.MaxWait
+	}
+	return usual
+}
+
+// unreported deals with messages whose report should have come: the SIM is
+// judged by it, and the message goes out once more by another operator, where
+// reports are to be expected and there is one.
+func (d *Dispatcher) unreported(ctx context.Context, ids []queue.ID) error {
+	var move []queue.ID
+	for _, id := range ids {
+		var m queue.Message
+		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+			m, err = d.o.Queue.Get(tx, id)
+			return err
+		})
+		if errors.Is(err, queue.ErrNotFound) || err == nil && d.watch(m).IsZero() {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("a message without its report: %w", err)
+		}
+		a := m.Attempts[len(m.Attempts)-1]
+		_, expected := d.health.Usual(time.Now(), a.IMSI, m.Region)
+		if due := a.Settled.Time().Add(d.usual(a, m.Region)); due.After(d.began) { // or else it was judged, or nobody looked
+			d.health.Missing(time.Now(), a.IMSI, m.Region)
+		}
+		if expected && d.index.failover() && d.o.Queue.Movable(m) && d.index.elsewhere(id, operatorOf(a.IMSI)) {
+			move = append(move, id)
+		}
+	}
+	return d.each(ctx, move, d.o.Queue.Move)
+}

@@ -1,0 +1,94 @@
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/dispatch/health"
+)
+
+// SIMView is one SIM that has been there since the start, as it is known without
+// a look into the store.
+type SIMView struct {
+	// IMSI is what Line.Info calls the SIM; Modem the modem that it was in last,
+	// Name the operator's own for it, "" for none.
+	IMSI, Modem, Name string
+	// Here: it is in a modem that can send. Held: the operator has taken that
+	// out.
+	Here, Held bool
+	// Standing is what the ledger said last; Now is the present by the clock that
+	// its times are of.
+	Standing budget.Standing
+	Now      time.Time
+	Limits   budget.Limits
+	Rates    health.Rates
+}
+
+// SIMs are all SIMs that have been there since the start, sorted by IMSI. It
+// waits for no store and no modem.
+func (d *Dispatcher) SIMs() []SIMView {
+	views := d.index.views()
+	now := time.Now()
+	for i := range views {
+		views[i].Rates = d.health.Rates(now, views[i].IMSI)
+	}
+	return views
+}
+
+// Health is how well a SIM does its work.
+func (d *Dispatcher) Health(imsi string) health.Rates { return d.health.Rates(time.Now(), imsi) }
+
+// Held says whether the operator has taken the modem out.
+func (d *Dispatcher) Held(modem string) bool { return d.index.isHeld(modem) }
+
+// Distrusted says whether a SIM's breaker is open, altogether or for the region,
+// and from when on it may have a message to show that it works again.
+func (d *Dispatcher) Distrusted(sim, region string) (open bool, probeAt time.Time) {
+	return d.breaker(sim, region)
+}
+
+// Canary takes in that a test message by the SIM arrived at another of ours, or
+// did not.
+func (d *Dispatcher) Canary(sim string, ok bool) { d.health.Canary(time.Now(), sim, ok) }
+
+// Probe asks for leave to let a message show whether a distrusted SIM works
+// again. It is given to one at a time.
+func (d *Dispatcher) Probe(sim, region string) bool { return d.mayProbe(sim, region) }
+
+// Restand reads anew what the SIM has sent and may send, after somebody else
+// changed its ledger.
+func (d *Dispatcher) Restand(ctx context.Context, imsi string) error {
+	return d.restandOne(ctx, imsi)
+}
+
+func (x *index) views() []SIMView {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now, views := time.Now(), make([]SIMView, 0, len(x.cards))
+	for _, c := range x.cards {
+		v := SIMView{
+			IMSI: c.imsi, Modem: c.modem, Name: c.name, Here: len(c.lines) > 0, Held: c.heldBack(),
+			Standing: c.standing, Now: c.storeTime(now), Limits: x.changes[c.imsi].Over(c.limits),
+		}
+		views = append(views, v)
+	}
+	slices.SortFunc(views, func(a, b SIMView) int { return cmp.Compare(a.IMSI, b.IMSI) })
+	return views
+}
+
+func (x *index) isHeld(modem string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.held[modem]
+}
+
+// storeTime is what the store's clock shows now.
+func (c *card) storeTime(now time.Time) time.Time {
+	if c.said.IsZero() {
+		return now
+	}
+	return c.saidAt.Add(max(0, now.Sub(c.said)))
+}

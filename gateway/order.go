@@ -1,0 +1,196 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"smsotpd/gateway/keyring"
+	"smsotpd/storage"
+)
+
+// maxReason is how many characters a reason has at most.
+const maxReason = 200
+
+// orders keeps what operators ordered of the modems, by their names. There is a
+// record only while an order stands.
+type orders struct {
+	keys  *keyring.Keyring
+	table storage.Table[order]
+}
+
+// order is one that stands.
+type order struct {
+	// Held: no new message goes by the modem. Drained: it was asked to come to
+	// rest, so that it can be unplugged.
+	Held    bool `cbor:"1,keyasint,omitempty"`
+	Drained bool `cbor:"2,keyasint,omitempty"`
+	// Why is sealed; nil for no reason.
+	Why []byte       `cbor:"3,keyasint,omitempty"`
+	By  string       `cbor:"4,keyasint,omitempty"`
+	At  storage.Time `cbor:"5,keyasint,omitempty"`
+}
+
+// heldOrder is an order as it is worked with: its reason opened.
+type heldOrder struct {
+	Held, Drained bool
+	Why, By       string
+	At            time.Time
+}
+
+func newOrders(keys *keyring.Keyring) *orders {
+	return &orders{keys: keys, table: storage.NewTable[order]("order", 1)}
+}
+
+func (o *orders) ref(name string) keyring.Ref {
+	return keyring.Ref{Table: o.table.Name(), Key: []byte(name), Field: "why"}
+}
+
+// get is the order that stands for the named modem, the zero one for none. A
+// reason that doesn't open any more is none: the order stands all the same.
+func (o *orders) get(tx storage.Tx, name string) (heldOrder, error) {
+	rec, found, err := o.table.Find(tx, []byte(name))
+	if err != nil || !found {
+		return heldOrder{}, err
+	}
+	h := heldOrder{Held: rec.Held, Drained: rec.Drained, By: rec.By, At: rec.At.Time()}
+	if len(rec.Why) > 0 {
+		why, err := o.keys.Unseal(o.ref(name), rec.Why)
+		if err == nil {
+			h.Why = string(why)
+		}
+	}
+	return h, nil
+}
+
+// put makes h the order that stands.
+func (o *orders) put(tx storage.Tx, name string, nonce keyring.Nonce, h heldOrder) error {
+	if !h.Held {
+		return o.table.Delete(tx, []byte(name))
+	}
+	rec := order{Held: true, Drained: h.Drained, By: h.By, At: storage.TimeOf(h.At)}
+	if h.Why != "" {
+		rec.Why = o.keys.SealNonce(nonce, o.ref(name), []byte(h.Why))
+	}
+	return o.table.Put(tx, []byte(name), rec)
+}
+
+// said is the order in words.
+func (h heldOrder) said() string {
+	said := "paused by " + h.By
+	if h.Why != "" {
+		said += ": " + h.Why
+	}
+	return said
+}
+
+// held is the change that a pause or a drain makes to the order that stands;
+// the new one has everything but reason, author and time, which command knows.
+func held(drained bool) func(heldOrder) (heldOrder, bool) {
+	return func(o heldOrder) (heldOrder, bool) {
+		changed := !o.Held || drained && !o.Drained
+		return heldOrder{Held: true, Drained: o.Drained || drained}, changed
+	}
+}
+
+// command gives an order: what it changes and its entry in the trail are one
+// transaction, and the dispatcher is told after it. An order that changes
+// nothing leaves no entry.
+func (g *Gateway) command(ctx context.Context, call Call, action, name, why string, change func(heldOrder) (heldOrder, bool)) error {
+	if err := checkReason(why); err != nil {
+		return err
+	}
+	e, nonce := entry(call, action, name, detail("reason", why)), keyring.NewNonce()
+	// One at a time, so that the dispatcher hears the orders as they were made.
+	g.ordering.Lock()
+	defer g.ordering.Unlock()
+	changed := false
+	err := g.update(storage.WithReserve(ctx), func(tx storage.Tx) error {
+		stands, err := g.orders.get(tx, name)
+		if err != nil {
+			return err
+		}
+		var next heldOrder
+		next, changed = change(stands)
+		if next.Held && stands.Held && why == "" { // whoever gave the reason is named with it
+			next.Why, next.By, next.At = stands.Why, stands.By, stands.At
+		} else if next.Held {
+			next.Why, next.By, next.At = why, call.by(), tx.Now()
+			changed = changed || why != stands.Why || next.By != stands.By
+		}
+		if !changed {
+			return nil
+		}
+		if err := g.orders.put(tx, name, nonce, next); err != nil {
+			return err
+		}
+		return g.trail.Record(tx, e)
+	})
+	g.tellHeld(context.WithoutCancel(ctx), name)
+	if err == nil && changed {
+		g.acted(action, call, name)
+	}
+	return err
+}
+
+// tellHeld tells the dispatcher what the store says of the named modem,
+// whatever became of the transaction before. The caller has ordering.
+func (g *Gateway) tellHeld(ctx context.Context, name string) {
+	var stands heldOrder
+	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
+		stands, err = g.orders.get(tx, name)
+		return err
+	})
+	if err != nil {
+		g.log.Error("the order that stands for a modem can't be read; what was said before goes on", "modem", name, "error", err)
+		return
+	}
+	g.hands.Hold(name, stands.Held)
+}
+
+// checkReason says what is wrong with a reason.
+func checkReason(why string) error {
+	unprintable := func(r rune) bool { return !unicode.IsPrint(r) }
+	if utf8.RuneCountInString(why) > maxReason || !utf8.ValidString(why) || strings.ContainsFunc(why, unprintable) {
+		return invalid("reason", "A reason has at most %d printable characters.", maxReason)
+	}
+	return nil
+}
+
+// recallPage is how many orders one View looks at.
+const recallPage = 64
+
+// recall tells the dispatcher every order that stands, before it begins.
+func (g *Gateway) recall(ctx context.Context) error {
+	g.ordering.Lock()
+	defer g.ordering.Unlock()
+	if err := eachRow(ctx, g.store, g.orders.table, func(name []byte, o order) {
+		g.hands.Hold(string(name), o.Held)
+	}); err != nil {
+		return err
+	}
+	return eachRow(ctx, g.store, g.limits, func(sim []byte, o budgetOrder) {
+		g.hands.Limit(ctx, string(sim), o.Change)
+	})
+}
+
+// eachRow calls do with every record of a table.
+func eachRow[V any](ctx context.Context, store storage.Store, table storage.Table[V], do func(key []byte, v V)) error {
+	for from := []byte(nil); ; {
+		var rows []storage.Row[V]
+		err := store.View(ctx, func(tx storage.Tx) (err error) {
+			rows, err = table.Scan(tx, from, nil, recallPage)
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, row := range rows {
+			do(row.Key, row.Value)
+		}
+		from = append(slices.Clone(rows[len(rows)-1].Key), 0)
+	}
+}
