@@ -28,15 +28,15 @@ func (p *program) benchCommand() *cobra.Command {
 
 // benchOptions are the flags of bench fleet.
 type benchOptions struct {
-	scenarios            []string
-	modems               []int // of rate
-	waitModems, airModem int
-	waiting, few         int
-	rounds               int
-	time, airTime        time.Duration
-	air, airs            string
-	stateDir             string
-	json                 bool
+	scenarios             []string
+	modems                []int // of rate
+	waitModems, airModems int
+	waiting, few          int
+	rounds                int
+	time, airTime         time.Duration
+	air, airs             string
+	stateDir              string
+	json                  bool
 }
 
 // The scenarios of bench fleet.
@@ -98,7 +98,7 @@ takes about 20 minutes.`,
 	flags.IntVar(&o.waitModems, "waiting-modems", 64, "modems of waiting")
 	flags.DurationVar(&o.airTime, "air-time", time.Minute, "how long each round of air is measured")
 	flags.StringVar(&o.airs, "airs", "3s/8s", "median and 95th percentile of the times in the air of air")
-	flags.IntVar(&o.airModem, "air-modems", 16, "modems of air")
+	flags.IntVar(&o.airModems, "air-modems", 16, "modems of air")
 	flags.StringVar(&o.stateDir, "state-dir", "", "directory to work in, on the disk that is to be measured; a temporary one if left out")
 	flags.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
@@ -110,13 +110,13 @@ func (o benchOptions) validate() error {
 			return usagef("--scenario: there is no %q; there are %s", s, strings.Join(scenarioNames(), ", "))
 		}
 	}
-	for flag, n := range map[string]int{"rounds": o.rounds, "waiting": o.waiting, "few": o.few, "waiting-modems": o.waitModems, "air-modems": o.airModem} {
+	for flag, n := range map[string]int{"rounds": o.rounds, "waiting": o.waiting, "few": o.few, "waiting-modems": o.waitModems, "air-modems": o.airModems} {
 		if n < 1 {
 			return usagef("--%s must be at least 1", flag)
 		}
 	}
 	const most = 1000
-	if slices.ContainsFunc(append(slices.Clone(o.modems), o.waitModems, o.airModem), func(n int) bool { return n < 1 || n > most }) {
+	if slices.ContainsFunc(append(slices.Clone(o.modems), o.waitModems, o.airModems), func(n int) bool { return n < 1 || n > most }) {
 		return usagef("there can be 1 to %d modems", most)
 	}
 	if o.time <= 0 || o.airTime <= 0 {

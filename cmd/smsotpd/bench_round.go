@@ -91,7 +91,7 @@ func (b *fleetBench) measure(ctx context.Context, r benchRound) (result roundRes
 	if err := g.startGateway(ctx); err != nil {
 		return result, err
 	}
-	if err := g.fill(r.waiting); err != nil {
+	if err := g.fill(ctx, r.waiting); err != nil {
 		return result, err
 	}
 	if err := g.startNetwork(ctx); err != nil {
@@ -194,8 +194,8 @@ func (g *rig) startGateway(ctx context.Context) (err error) {
 }
 
 // fill starts so many more verifications.
-func (g *rig) fill(n int) error {
-	err := startSome(g.clients, g.started, n)
+func (g *rig) fill(ctx context.Context, n int) error {
+	err := startSome(ctx, g.clients, g.started, n)
 	g.started += n
 	return err
 }
@@ -300,7 +300,7 @@ func (g *rig) until(ctx context.Context, patience time.Duration, done func() boo
 			return err
 		}
 		if g.round.refill && fresh > 0 {
-			if err := g.fill(fresh); err != nil {
+			if err := g.fill(ctx, fresh); err != nil {
 				return err
 			}
 		}

@@ -100,7 +100,7 @@ func (b *fleetBench) waiting(ctx context.Context) error {
 // times of a real network.
 func (b *fleetBench) airtime(ctx context.Context) error {
 	of := func(what string) string {
-		return fmt.Sprintf("%d modems, %s in the air: %s", b.o.airModem, b.o.airs, what)
+		return fmt.Sprintf("%d modems, %s in the air: %s", b.o.airModems, b.o.airs, what)
 	}
 	idle := b.row(scenarioAir, of("idle"), "%").below(1)
 	worst := b.row(scenarioAir, of("idle, the worst modem"), "%").below(1)
@@ -108,7 +108,7 @@ func (b *fleetBench) airtime(ctx context.Context) error {
 	messages := b.row(scenarioAir, of("messages measured"), "")
 	for range b.o.rounds {
 		r, err := b.measure(ctx, benchRound{
-			modems: b.o.airModem, air: b.o.airs, time: b.o.airTime, waiting: 20 * b.o.airModem, refill: true,
+			modems: b.o.airModems, air: b.o.airs, time: b.o.airTime, waiting: 20 * b.o.airModems, refill: true,
 		})
 		if err != nil {
 			return err

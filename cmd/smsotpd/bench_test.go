@@ -110,7 +110,7 @@ func (d *benchDaemon) connect(b *testing.B) *starter {
 func startAll(b *testing.B, clients []*starter, from, n int) time.Duration {
 	b.Helper()
 	began := time.Now()
-	if err := startSome(clients, from, n); err != nil {
+	if err := startSome(b.Context(), clients, from, n); err != nil {
 		b.Fatal(err)
 	}
 	return time.Since(began)
@@ -212,7 +212,7 @@ func BenchmarkIdle(b *testing.B) {
 	took := make([]time.Duration, 0, b.N)
 	for i := range b.N {
 		began := time.Now()
-		if err := c.start(i); err != nil {
+		if err := c.start(b.Context(), i); err != nil {
 			b.Fatal(err)
 		}
 		took = append(took, (<-d.submits).Sub(began))

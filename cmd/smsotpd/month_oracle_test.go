@@ -140,7 +140,10 @@ func (l *monthLedger) room(to string, t, until time.Time) int {
 		return 0
 	}
 	const step = 5 * time.Second
-	const enough = 100
+	enough := 100
+	if known := l.recipients(t); l.limits.RecipientsPerMonth > 0 && !known[to] {
+		enough = l.limits.RecipientsPerMonth - len(known)
+	}
 	more := []time.Time{}
 	for at := t; !at.After(until) && len(more) < enough; {
 		if slices.ContainsFunc(l.known(at), func(w monthWindow) bool {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
 	"smsotpd/storage"
 )
@@ -219,6 +220,30 @@ func TestChosenMayBeTakenOver(t *testing.T) {
 	}
 	if x.tryTake(a) != nil {
 		t.Fatal("an entry was taken twice")
+	}
+}
+
+// What a busy line has chosen goes before what came later as soon as the line's SIM
+// has no room for it, be it by what that has in the air alone.
+func TestChoiceOfALineWhoseBudgetIsSpent(t *testing.T) {
+	for name, codes := range map[string]time.Duration{"for an hour": time.Hour, "by what is in the air": -1} {
+		x := newIndex(DefaultPolicy())
+		a, b := x.plug("a"), x.plug("b")
+		x.lay(nth(1), waiting(queue.LaneCode), -2*time.Second)
+		x.choose(a)
+		x.lay(nth(2), waiting(queue.LaneCode), -time.Second)
+		now := time.Now()
+		s := budget.Standing{Codes: now.Add(codes), Notices: now.Add(codes)}
+		if codes < 0 {
+			s.Codes, s.Notices = budget.Never(), budget.Never()
+		}
+		x.stand("a", s, now, nil)
+		if a.next != nil {
+			t.Errorf("spent %s: the line keeps its choice", name)
+		}
+		if e := x.tryTake(b); e == nil || e.id != nth(1) {
+			t.Errorf("spent %s: a later one goes first", name)
+		}
 	}
 }
 

@@ -64,6 +64,7 @@ func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *ent
 	}
 	c.load = max(s.Tightest, c.worn(now)/1000)
 	changed := x.spend(c, now)
+	x.giveBack(c, now)
 	if before.RecipientsFull != s.RecipientsFull {
 		x.era++
 		changed = true
@@ -82,6 +83,17 @@ func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *ent
 		x.offerAll(now)
 	}
 	return told
+}
+
+// giveBack lets others send what the lines of a SIM meant to send next, if its
+// budget has no room for that: it would lose its place to what came later.
+func (x *index) giveBack(c *card, now time.Time) {
+	used := c.standing.Codes.Equal(budget.Never()) // by what is in the air
+	for l := range c.lines {
+		if e := l.next; e != nil && (used || c.spent[e.lane]) {
+			x.unchoose(l, now)
+		}
+	}
 }
 
 // resort sorts anew what waits for the SIM, or may go by it as by no other.

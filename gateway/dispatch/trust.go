@@ -195,42 +195,44 @@ func (d *Dispatcher) judgeReport(o queue.Outcome, at storage.Time, missed bool) 
 	}
 }
 
-// Entered takes in that the code of these messages was entered, which says which
-// SIMs' messages arrive.
+// Entered takes in that the code of these messages was entered, which says that
+// those of the SIMs that carried it arrive.
 func (d *Dispatcher) Entered(messages []queue.Message) {
-	now := time.Now()
-	delivered, newest := map[[2]string]bool{}, [2]string{}
-	for _, m := range messages {
-		for _, a := range m.Attempts {
-			if !a.Sent() {
-				continue
-			}
-			if newest = [2]string{a.IMSI, m.Region}; a.Fate == queue.FateDelivered {
-				delivered[newest] = true
-			}
-		}
-	}
-	if len(delivered) == 0 && newest[0] != "" {
-		delivered[newest] = true
-	}
-	for by := range delivered {
-		d.health.Verified(now, by[0], by[1])
+	for _, by := range carriers(messages) {
+		d.health.Verified(time.Now(), by.imsi, by.region)
 	}
 }
 
-// Lapsed takes in that their life went by without; see Entered.
+// Lapsed takes in that their life went by without.
 func (d *Dispatcher) Lapsed(messages []queue.Message) {
-	now, had := time.Now(), map[[2]string]bool{}
+	for _, by := range carriers(messages) {
+		d.health.Unverified(time.Now(), by.imsi, by.region)
+	}
+}
+
+// carrier is a SIM that a message went by, to a region.
+type carrier struct{ imsi, region string }
+
+// carriers are the SIMs that what became of the code speaks of: those whose
+// message is reported as delivered, or else the only one. Of several without a
+// report nobody knows by which it came: one of them may swallow what it is given.
+func carriers(messages []queue.Message) []carrier {
+	var sent, delivered []carrier
 	for _, m := range messages {
 		for _, a := range m.Attempts {
-			if a.Sent() {
-				had[[2]string{a.IMSI, m.Region}] = true
+			by := carrier{a.IMSI, m.Region}
+			if a.Sent() && !slices.Contains(sent, by) {
+				sent = append(sent, by)
+			}
+			if a.Sent() && a.Fate == queue.FateDelivered && !slices.Contains(delivered, by) {
+				delivered = append(delivered, by)
 			}
 		}
 	}
-	for by := range had {
-		d.health.Unverified(now, by[0], by[1])
+	if len(delivered) == 0 && len(sent) == 1 {
+		return sent
 	}
+	return delivered
 }
 
 // begin notes when the dispatcher has begun.

@@ -187,7 +187,7 @@ func (b *Book) close(s *card, r *route, why string) {
 	}
 	*k = breaker{rest: k.rest, closed: b.now}
 	for _, r := range routes {
-		r.success, r.row = rate{}, row{}
+		r.success, r.row, r.lost = rate{}, row{}, row{}
 		r.delivery.clear(r.region.delivered.minus(r.delivered))
 		r.verified.clear(r.region.codes.minus(r.codes))
 	}

@@ -12,8 +12,9 @@
 //     row were refused, however slowly.
 //   - Delivery: less than half the delivery reports come that could be
 //     expected: the SIM's own usual rate in that region, or the rate that the
-//     others have at the same time, whichever is less. Without a usual rate,
-//     as of a modem that never reports, missing reports prove nothing.
+//     others have at the same time, whichever is less. Those missing in a row
+//     count whole, however slowly they came to be. Without a usual rate, as of
+//     a modem that never reports, missing reports prove nothing.
 //   - Verification: the rate of entered codes is less than a quarter of what
 //     the other SIMs have in that region at the same time. Without others
 //     codes prove nothing, and a bad hour that all share opens nobody.
@@ -89,6 +90,7 @@ type route struct {
 	seen      time.Time
 	breaker   breaker
 	row       row
+	lost      row // missing reports in a row
 	success   rate
 	delivery  window
 	verified  window
@@ -108,7 +110,8 @@ type region struct {
 // place is where an operator's report times are alike.
 type place struct{ operator, region string }
 
-// row counts refusals without an acceptance between them.
+// row counts refusals without an acceptance between them, or missing reports
+// without one that came.
 type row struct {
 	n      int
 	region string // of the first
@@ -164,6 +167,7 @@ func (b *Book) Refused(now time.Time, sim, region string) {
 func (b *Book) Reported(now time.Time, sim, region string, after time.Duration) {
 	b.told(now, sim, region, func(s *card, r *route) {
 		b.due(s, r, true)
+		r.lost = row{}
 		r.answers.fade(b.now, longTerm)
 		r.answers.add(true, manyAnswers)
 		b.learn(s, r, after)
@@ -175,6 +179,7 @@ func (b *Book) Reported(now time.Time, sim, region string, after time.Duration) 
 // works, and the rate of deliveries is not touched.
 func (b *Book) Answered(now time.Time, sim, region string) {
 	b.told(now, sim, region, func(s *card, r *route) {
+		r.lost = row{}
 		r.answers.fade(b.now, longTerm)
 		r.answers.add(true, manyAnswers)
 		b.prove(s, r, reported)
@@ -185,6 +190,7 @@ func (b *Book) Answered(now time.Time, sim, region string) {
 func (b *Book) Missing(now time.Time, sim, region string) {
 	b.told(now, sim, region, func(s *card, r *route) {
 		b.due(s, r, false)
+		r.lost.add(b.now, r.name, b.p.SlowHalfLife)
 		if r.answers.fade(b.now, longTerm); !s.distrusted() {
 			r.answers.add(false, manyAnswers)
 		}
@@ -199,6 +205,7 @@ func (b *Book) Late(now time.Time, sim, region string, after time.Duration) {
 	b.told(now, sim, region, func(s *card, r *route) {
 		r.delivery.own.fade(b.now, b.p.SlowHalfLife)
 		r.delivery.own.correct()
+		r.lost = row{}
 		r.answers.fade(b.now, longTerm)
 		r.answers.correct()
 		if r.delivered.good < r.delivered.all {
@@ -374,7 +381,7 @@ func (b *Book) due(s *card, r *route, came bool) {
 	r.region.delivered.add(came)
 }
 
-// add lets a refusal follow those of the row, unless the last is too old.
+// add lets one more follow those of the row, unless the last is too old.
 func (w *row) add(now time.Time, region string, life time.Duration) {
 	if w.n > 0 && now.Sub(w.last) > life {
 		*w = row{}

@@ -62,6 +62,9 @@ func (b *Book) evidence(r *route, c cause) evidence {
 		return evidence{good: own.good, all: own.all, want: own.all}
 	case byDelivery:
 		own, others := r.delivery.faded(b.now, b.p.SlowHalfLife)
+		if n := float64(r.lost.n); n > own.all {
+			own = count{all: n}
+		}
 		reference := r.usual.faded(b.now, longTerm)
 		if reference.all < b.p.MinReports-slack {
 			return evidence{}

@@ -45,6 +45,7 @@ type routeRecord struct {
 	Answers  rateRecord    `cbor:"9,keyasint,omitempty"`
 	Times    []float32     `cbor:"10,keyasint,omitempty"` // without the last zeros
 	TimesAt  int64         `cbor:"11,keyasint,omitempty"`
+	Lost     rowRecord     `cbor:"12,keyasint,omitempty"`
 }
 
 // rateRecord is a rate, and for a window what the others did beside it.
@@ -139,6 +140,7 @@ func (s *card) record() record {
 			Region: r.name, Seen: micro(r.seen), Breaker: r.breaker.record(), Row: r.row.record(),
 			Success: r.success.record(), Delivery: r.delivery.record(), Verified: r.verified.record(),
 			Usual: r.usual.record(), Answers: r.answers.record(), Times: times, TimesAt: micro(r.times.at),
+			Lost: r.lost.record(),
 		})
 	}
 	return c
@@ -167,7 +169,7 @@ func (w row) record() rowRecord {
 func (b *Book) restoreRoute(s *card, c routeRecord) {
 	r := b.enter(s, c.Region)
 	r.seen = b.past(c.Seen)
-	r.breaker, r.row = b.restoreBreaker(c.Breaker), b.restoreRow(c.Row)
+	r.breaker, r.row, r.lost = b.restoreBreaker(c.Breaker), b.restoreRow(c.Row), b.restoreRow(c.Lost)
 	r.success, r.usual, r.answers = b.restoreRate(c.Success), b.restoreRate(c.Usual), b.restoreRate(c.Answers)
 	b.restoreWindow(&r.delivery, c.Delivery)
 	b.restoreWindow(&r.verified, c.Verified)
@@ -263,7 +265,7 @@ func (c routeRecord) check() error {
 			return errors.New("a report time that can't be")
 		}
 	}
-	return errors.Join(c.Breaker.check(), c.Row.check())
+	return errors.Join(c.Breaker.check(), c.Row.check(), c.Lost.check())
 }
 
 // possible: 0 <= good <= all, and neither infinite nor no number.

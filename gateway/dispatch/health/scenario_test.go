@@ -70,7 +70,7 @@ func TestReportsStop(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		pace time.Duration
-	}{{"busy", 5 * time.Second}, {"quiet", 10 * time.Minute}, {"some a day", 75 * time.Minute}} {
+	}{{"busy", 5 * time.Second}, {"quiet", 10 * time.Minute}, {"some a day", 75 * time.Minute}, {"few a day", 4 * time.Hour}} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
 			send := func(n int, a fares) {
@@ -89,6 +89,10 @@ func TestReportsStop(t *testing.T) {
 				t.Fatalf("changes: %v", w.changes)
 			}
 			w.want("open a")
+			// Until then each was moved, since its report was to be expected.
+			if _, expected := w.Usual(w.now, "a", "FR"); !expected {
+				t.Error("its reports are not to be expected any more")
+			}
 		})
 	}
 }
