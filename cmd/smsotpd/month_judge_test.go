@@ -112,7 +112,7 @@ func (m *month) swallowed(s *monthStart) bool {
 
 // judgeCodes: no code is lost, nobody gets two that differ or three.
 func (m *month) judgeCodes(ledgers []*monthLedger) {
-	shown := 0
+	shown, impossible := 0, 0
 	fault := func(s *monthStart, format string, args ...any) {
 		if shown++; shown <= 10 {
 			m.t.Errorf("%s: to %.4s of %s, %s, attempts %+v, taken %s", fmt.Sprintf(format, args...), s.to, m.clock(s.at), s.message.Status, s.message.Attempts, m.carriers(s))
@@ -123,6 +123,7 @@ func (m *month) judgeCodes(ledgers []*monthLedger) {
 		case monthLost:
 			fault(s, "a code is lost: %s", why)
 		case monthImpossible:
+			impossible++
 			m.t.Logf("no SIM could carry what was taken on at %s: %s, taken %s", m.clock(s.at), s.message.Status, m.carriers(s))
 		}
 		codes := map[string]bool{}
@@ -144,6 +145,14 @@ func (m *month) judgeCodes(ledgers []*monthLedger) {
 	}
 	if shown > 10 {
 		m.t.Errorf("and %d more", shown-10)
+	}
+	// What is let in has room, but for what is sent twice meanwhile and for a
+	// month's last recipients.
+	if most := max(3, len(m.starts)/1000); impossible > most {
+		m.t.Errorf("%d codes were taken on that no SIM could carry", impossible)
+	}
+	if loyal, times := m.loyalty(); loyal*100 < 75*times {
+		m.t.Errorf("only %d of %d messages to numbers that had one before came from the same SIM", loyal, times)
 	}
 }
 
@@ -253,6 +262,11 @@ func (m *month) judgeEvents() {
 		}
 	}
 	m.judgeBreakers()
+	for _, s := range m.sims {
+		if at := m.toldOf(s, dispatch.EventBudgetSpent); s.limits.PerHour > 0 && !m.quiet() && len(at) > 0 {
+			m.t.Errorf("%s was told to be spent at %s, for what the hour brings back", s.name, m.clock(at[0]))
+		}
+	}
 	flapper := m.sim(monthFlapper)
 	if ups, times := len(m.toldOf(flapper, modem.EventUp)), len(flapper.ails); ups < times {
 		m.t.Errorf("%s came %d times, told were %d", flapper.name, times, ups)
@@ -262,8 +276,9 @@ func (m *month) judgeEvents() {
 // judgeBreakers: a SIM that is banned or swallows is found out, comes back, and
 // no other is blamed.
 func (m *month) judgeBreakers() {
-	// Within so many messages, and after so long, that is known.
-	const most, back = 30, 12 * time.Hour
+	// Within so many messages, and after so long, that is known: probes may have used
+	// the day up, and little is asked for at night.
+	const most, back = 30, 18 * time.Hour
 	for _, s := range m.sims {
 		opened, closed := m.toldOf(s, dispatch.EventBreakerOpen), m.toldOf(s, dispatch.EventBreakerClosed)
 		if s.name == monthSwallower && m.quiet() {

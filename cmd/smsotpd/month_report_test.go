@@ -163,7 +163,19 @@ func (m *month) summary(ledgers []*monthLedger) string {
 		"%d moved to another operator, %d sent twice, %d arrived twice; %d asked again at the time that they were told, %d of them in vain\n"+
 		"from start to phone: %s\n%s of %d messages to numbers that had one before came from the same SIM",
 		len(m.starts), fates[monthRefused], fates[monthArrived], fates[monthImpossible], fates[monthLost], entered,
-		moved, doubled, duplicates, again, again-helped, spread(waits), monthPercent(loyal, times), times)
+		moved, doubled, duplicates, again, again-helped, monthSpread(waits), monthPercent(loyal, times), times)
+}
+
+// monthSpread tells how times are distributed.
+func monthSpread(all []time.Duration) string {
+	if len(all) == 0 {
+		return "never"
+	}
+	slices.Sort(all)
+	at := func(share float64) time.Duration {
+		return all[int(share*float64(len(all)-1))].Round(100 * time.Millisecond)
+	}
+	return fmt.Sprintf("p50 %v, p95 %v, most %v", at(0.5), at(0.95), at(1))
 }
 
 // loyalty is how many messages came from the SIM that their recipient knew, of

@@ -58,7 +58,7 @@ const (
 	soon = 15 * time.Second
 	// longSpent is for how long a SIM's budget must be spent for the operator to
 	// be told: not for what the next minutes bring back.
-	longSpent = time.Hour
+	longSpent = 61 * time.Minute // an hour is counted in whole minutes
 	// loadHalf is after what time a message counts half in a SIM's load.
 	loadHalf = 10 * time.Minute
 )
