@@ -95,11 +95,7 @@ func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
 	case c.standing.RecipientsFull && !known:
 		return longSpent, false
 	}
-	from := c.codes
-	if a.Lane == queue.LaneNotice && c.notices.After(from) {
-		from = c.notices
-	}
-	return max(from.Sub(now), time.Second), c.left(now, a.Life, a.Lane) > c.own.Len()
+	return max(c.from(a.Lane).Sub(now), time.Second), c.left(now, a.Life, a.Lane) > c.own.Len()
 }
 
 // admitKnown is admit for a message to a recipient that the SIMs know already:
@@ -176,7 +172,7 @@ func (x *index) breakPromises(now time.Time) {
 
 // limited says whether any SIM has limits.
 func (x *index) limited() bool {
-	return x.policy.limited() || len(x.changes) > 0
+	return x.policyLimits || len(x.changes) > 0
 }
 
 // fits says whether one more message fits, with what waits already: codes go
@@ -265,10 +261,7 @@ func (c *card) heldBack() bool {
 // opens is from when the SIM may have one more message of the lane, to a recipient
 // that it doesn't know.
 func (c *card) opens(lane queue.Lane) time.Time {
-	at := c.codes
-	if lane == queue.LaneNotice && c.notices.After(at) {
-		at = c.notices
-	}
+	at := c.from(lane)
 	if c.standing.RecipientsFull && c.turn.After(at) {
 		at = c.turn
 	}

@@ -14,7 +14,9 @@ import (
 // come back soon while another modem comes up, and else when a budget begins anew.
 func TestRefusedWhileModemsComeUp(t *testing.T) {
 	inHall(t, func(t *testing.T, h *hall) {
-		h.d.index.policy.Limits = budget.Limits{PerDay: 1}
+		policy := DefaultPolicy()
+		policy.Limits = budget.Limits{PerDay: 1}
+		h.d.index.reload(policy)
 		h.run()
 		defer h.stop()
 		h.plug("a", h.takes(time.Second))

@@ -114,15 +114,17 @@ func (l *line) hasNotice() int {
 	return 0
 }
 
+// from is from when on the SIM may have one more message of the lane.
+func (c *card) from(lane queue.Lane) time.Time {
+	if lane == queue.LaneNotice && c.notices.After(c.codes) {
+		return c.notices
+	}
+	return c.codes
+}
+
 // free says whether the line may have one more message of the lane now.
 func (x *index) free(l *line, lane queue.Lane, now time.Time) bool {
-	if l.held {
-		return false
-	}
-	if lane == queue.LaneNotice {
-		return !l.card.notices.After(now) && !l.card.codes.After(now) && x.room(l)
-	}
-	return !l.card.codes.After(now)
+	return !l.held && !l.card.from(lane).After(now) && (lane != queue.LaneNotice || x.room(l))
 }
 
 // name gives a SIM the operator's name for it, "" for none.
@@ -273,7 +275,7 @@ func (x *index) reload(p Policy) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	p.Health = x.policy.Health
-	x.policy = p
+	x.policy, x.policyLimits = p, p.limited()
 	for _, e := range x.entries {
 		x.uncount(e)
 		x.unsend(e, false)

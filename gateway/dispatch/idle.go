@@ -11,11 +11,8 @@ func (x *index) makeIdle(l *line) {
 	now := time.Now()
 	for _, s := range l.seats {
 		for lane := range s.way.idle {
-			at := l.card.codes
-			if lane == int(queue.LaneNotice) && l.card.notices.After(at) {
-				at = l.card.notices
-			}
-			if l.usable(queue.Lane(lane)) && !at.After(now) { //nolint:gosec // there are two
+			of := queue.Lane(lane) //nolint:gosec // there are two
+			if l.usable(of) && !l.card.from(of).After(now) {
 				s.way.idle[lane].set(s)
 			} else {
 				s.way.idle[lane].remove(s)

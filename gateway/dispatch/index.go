@@ -19,10 +19,12 @@ import (
 //
 // Its methods may be called from many goroutines.
 type index struct {
-	mu      sync.Mutex
-	policy  Policy
-	epoch   time.Time // of moments
-	entries map[queue.ID]*entry
+	mu     sync.Mutex
+	policy Policy
+	// policyLimits: the policy limits some SIM.
+	policyLimits bool
+	epoch        time.Time // of moments
+	entries      map[queue.ID]*entry
 	// plain are the wants of messages that ask for nothing of their own.
 	plain map[wayKey]*want
 	// timed wait for a time; an entry may be elsewhere besides. waiting are
@@ -118,7 +120,7 @@ func sendables() heapOf[*entry] {
 
 func newIndex(p Policy) *index {
 	x := &index{
-		policy: p, plain: map[wayKey]*want{}, entries: map[queue.ID]*entry{}, ways: map[wayKey]*way{}, lines: map[*line]bool{},
+		policy: p, policyLimits: p.limited(), plain: map[wayKey]*want{}, entries: map[queue.ID]*entry{}, ways: map[wayKey]*way{}, lines: map[*line]bool{},
 		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
 		pending: map[int]*[lanes]int{}, era: 1, sooner: make(chan struct{}, 1),
 		changes: map[string]budget.Change{}, capacity: map[capacityKey]*capacity{},

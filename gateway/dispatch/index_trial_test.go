@@ -60,7 +60,7 @@ func newTrial() *trial {
 		flown: map[*line]queue.Lane{}, messages: map[queue.ID]news{}, trusts: map[[2]string]trust{}, next: time.Now(),
 	}
 	r.x.breaker, r.x.probe = r.distrusted, r.mayProbe
-	r.x.policy = policies()[0]
+	r.x.reload(policies()[0])
 	return r
 }
 
