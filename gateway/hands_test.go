@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"smsotpd/modem"
+	"smsotpd/storage"
 )
 
 func TestPause(t *testing.T) {
@@ -142,12 +143,12 @@ func TestOrdersSurviveARestart(t *testing.T) {
 // More orders than one page stand.
 func TestManyOrders(t *testing.T) {
 	inShop(t, nil, func(t *testing.T, s *shop) {
-		for i := range 2*recallPage + 5 {
+		for i := range 2*storage.EachPage + 5 {
 			name := "m" + string(rune('0'+i%10)) + string(rune('0'+i/10%10)) + string(rune('0'+i/100))
 			s.must(s.gw.command(t.Context(), ops, ActionPause, name, "", held(false)))
 		}
 		s.restart()
-		if len(s.crew.held) != 2*recallPage+5 {
+		if len(s.crew.held) != 2*storage.EachPage+5 {
 			t.Errorf("%d were told", len(s.crew.held))
 		}
 	})

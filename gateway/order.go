@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -160,37 +159,16 @@ func checkReason(why string) error {
 	return nil
 }
 
-// recallPage is how many orders one View looks at.
-const recallPage = 64
-
 // recall tells the dispatcher every order that stands, before it begins.
 func (g *Gateway) recall(ctx context.Context) error {
 	g.ordering.Lock()
 	defer g.ordering.Unlock()
-	if err := eachRow(ctx, g.store, g.orders.table, func(name []byte, o order) {
+	if err := storage.Each(ctx, g.store, g.orders.table, func(name []byte, o order) {
 		g.hands.Hold(string(name), o.Held)
 	}); err != nil {
 		return err
 	}
-	return eachRow(ctx, g.store, g.limits, func(sim []byte, o budgetOrder) {
+	return storage.Each(ctx, g.store, g.limits, func(sim []byte, o budgetOrder) {
 		g.hands.Limit(ctx, string(sim), o.Change)
 	})
-}
-
-// eachRow calls do with every record of a table.
-func eachRow[V any](ctx context.Context, store storage.Store, table storage.Table[V], do func(key []byte, v V)) error {
-	for from := []byte(nil); ; {
-		var rows []storage.Row[V]
-		err := store.View(ctx, func(tx storage.Tx) (err error) {
-			rows, err = table.Scan(tx, from, nil, recallPage)
-			return err
-		})
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		for _, row := range rows {
-			do(row.Key, row.Value)
-		}
-		from = append(slices.Clone(rows[len(rows)-1].Key), 0)
-	}
 }

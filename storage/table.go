@@ -2,6 +2,7 @@ package storage
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -169,4 +170,26 @@ func (t Time) Time() time.Time {
 		return time.Time{}
 	}
 	return time.UnixMicro(int64(t)).UTC()
+}
+
+// EachPage is how many records one View of Each reads.
+const EachPage = 64
+
+// Each calls do with the key and value of every record of a table, in the order of
+// the keys. It reads in several Views: what changes meanwhile may be met or not.
+func Each[V any](ctx context.Context, s Store, t Table[V], do func(key []byte, v V)) error {
+	for from := []byte(nil); ; {
+		var rows []Row[V]
+		err := s.View(ctx, func(tx Tx) (err error) {
+			rows, err = t.Scan(tx, from, nil, EachPage)
+			return err
+		})
+		if err != nil || len(rows) == 0 {
+			return err
+		}
+		for _, row := range rows {
+			do(row.Key, row.Value)
+		}
+		from = append(bytes.Clone(rows[len(rows)-1].Key), 0)
+	}
 }

@@ -87,22 +87,11 @@ func (d *Dispatcher) mayProbe(sim, region string) bool {
 
 // loadHealth takes in what was known of the SIMs before the restart.
 func (d *Dispatcher) loadHealth(ctx context.Context) error {
-	for after := []byte(nil); ; {
-		var rows []storage.Row[healthRecord]
-		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
-			rows, err = d.records.Scan(tx, after, nil, page)
-			return err
-		})
-		if err != nil || len(rows) == 0 {
-			return err
+	return storage.Each(ctx, d.o.Store, d.records, func(sim []byte, kept healthRecord) {
+		if err := d.health.Load(time.Now(), string(sim), kept.Data); err != nil {
+			d.o.Logger.Warn("what was known of a SIM's work can't be read; it begins anew", "error", err)
 		}
-		for _, row := range rows {
-			if err := d.health.Load(time.Now(), string(row.Key), row.Value.Data); err != nil {
-				d.o.Logger.Warn("what was known of a SIM's work can't be read; it begins anew", "error", err)
-			}
-		}
-		after = append(slices.Clone(rows[len(rows)-1].Key), 0)
-	}
+	})
 }
 
 // keepHealth writes down what is known of the SIMs from time to time.
