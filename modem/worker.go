@@ -153,7 +153,8 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 			w.ready(s, c)
 			err = w.operate(work, s)
 		}
-		interrupted := work.Err() != nil && ctx.Err() == nil
+		// The line is closed before the work is interrupted, and seen closed.
+		interrupted := (work.Err() != nil || errors.Is(err, errReset)) && ctx.Err() == nil
 		over()
 		w.countRestarts(s)
 		switch {

@@ -93,6 +93,7 @@ func TestPhoneOffOrder(t *testing.T) {
 			c.until(time.Second, "> ")
 			c.write(strings.Replace(hello, "F80000", "F8"+pid+"00", 1) + "\x1a")
 			c.lines()
+			time.Sleep(time.Second) // what comes to the centre at one moment has no order
 		}
 		phone.Switch(true)
 		var order []byte
