@@ -160,7 +160,7 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 		switch {
 		case interrupted && w.obey(ctx, s):
 			return "", errReset
-		case interrupted && errors.Is(err, context.Canceled):
+		case interrupted && (errors.Is(err, context.Canceled) || errors.Is(err, errReset)):
 			err = errSuspect // all is prepared anew
 		case errors.Is(err, errSuspect):
 			w.happened(EventResync, "")

@@ -23,10 +23,11 @@ func (m Mishap) String() string {
 
 // RandomMishaps draws count mishaps for so many modems over a time, in their
 // order, from every action at every point where it may strike. Left out are what
-// a network does to a SIM for long, and the lies that no driver could see through: an answer that says for sure that
-// nothing was sent, where it was, or that it was sent, where it was not; and
-// text mode from one moment to the next, without a start. Nothing lasts longer
-// than two minutes. The same random source draws the same mishaps.
+// a network does to a SIM for long, and the lies that no driver could see
+// through: an answer that says for sure that nothing was sent, where it was, or
+// that it was sent, where it was not; and text mode from one moment to the next,
+// without a start. Nothing lasts longer than two minutes. The same random source
+// draws the same mishaps.
 func RandomMishaps(random *rand.Rand, modems int, over time.Duration, count int) []Mishap {
 	d := dice{random}
 	mishaps := make([]Mishap, count)
