@@ -68,15 +68,16 @@ func (x *index) admit(id queue.ID, rule int, lane queue.Lane, life time.Duration
 			x.capacity[key] = c
 		}
 		if !x.fits(c, key) {
-			return nil, c.wait(now), false
+			return nil, askAfter(c.soonest, now), false
 		}
 	}
 	return x.promise(id, promise{rule, lane, "", now}), 0, true
 }
 
-// wait is when to ask again.
-func (c *capacity) wait(now time.Time) time.Duration {
-	if wait := c.soonest.Sub(now); wait > 0 && wait < longest {
+// askAfter is when to ask again where something opens at a time, zero if at no known
+// one.
+func askAfter(opens, now time.Time) time.Duration {
+	if wait := opens.Sub(now); wait > 0 && wait < longest {
 		return max(wait, time.Second)
 	}
 	return askAgain
@@ -95,7 +96,7 @@ func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
 	case c.standing.RecipientsFull && !known:
 		return longSpent, false
 	}
-	return max(c.from(a.Lane).Sub(now), time.Second), c.left(now, a.Life, a.Lane) > c.own.Len()
+	return askAfter(c.from(a.Lane), now), c.left(now, a.Life, a.Lane) > c.own.Len()
 }
 
 // admitKnown is admit for a message to a recipient that the SIMs know already:

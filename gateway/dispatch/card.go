@@ -122,9 +122,16 @@ func (c *card) from(lane queue.Lane) time.Time {
 	return c.codes
 }
 
-// free says whether the line may have one more message of the lane now.
+// free says whether the line may have one more message of the lane now. What it has
+// in the air itself has landed when it asks.
 func (x *index) free(l *line, lane queue.Lane, now time.Time) bool {
-	return !l.held && !l.card.from(lane).After(now) && (lane != queue.LaneNotice || x.room(l))
+	opens := !l.card.from(lane).After(now) || l.flying && l.card.barred(lane, now)
+	return opens && !l.held && (lane != queue.LaneNotice || x.room(l))
+}
+
+// barred says whether perhaps nothing bars the lane but what is in the air.
+func (c *card) barred(lane queue.Lane, now time.Time) bool {
+	return never(c.standing.Codes) || lane == queue.LaneNotice && never(c.standing.Notices) && !c.codes.After(now)
 }
 
 // name gives a SIM the operator's name for it, "" for none.

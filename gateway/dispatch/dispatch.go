@@ -211,7 +211,7 @@ func (d *Dispatcher) refresh(ctx context.Context, ids []queue.ID) error {
 		if err != nil {
 			return err
 		}
-		if err := d.each(ctx, orphans, d.recover); err != nil {
+		if _, err := d.each(ctx, orphans, d.recover); err != nil {
 			return err
 		}
 	}
@@ -303,11 +303,12 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 		case <-d.index.sooner:
 		}
 		due := d.index.mature()
-		if err := d.each(ctx, due.advance, d.o.Queue.Advance); err != nil {
+		moved, err := d.each(ctx, due.advance, d.o.Queue.Advance)
+		if err != nil {
 			return err
 		}
 		// The store's clock decides; it may have found it too early.
-		if err := d.refresh(ctx, due.advance); err != nil {
+		if err := d.refresh(ctx, moved); err != nil {
 			return err
 		}
 		if err := d.unreported(ctx, due.unreported); err != nil {
@@ -322,25 +323,36 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 	}
 }
 
-// each applies a transition to every message, in a transaction of its own.
-func (d *Dispatcher) each(ctx context.Context, ids []queue.ID, do func(storage.Tx, queue.ID) (queue.Outcome, error)) error {
+// each applies a transition to every message, in a transaction of its own, and
+// returns those that it took.
+func (d *Dispatcher) each(ctx context.Context, ids []queue.ID, do func(storage.Tx, queue.ID) (queue.Outcome, error)) ([]queue.ID, error) {
+	failed := make([]bool, len(ids))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
-	for _, id := range ids {
+	for i, id := range ids {
 		g.Go(func() error {
 			_, err := d.move(ctx, func(tx storage.Tx) (queue.Outcome, error) { return do(tx, id) })
-			if errors.Is(err, queue.ErrNotFound) {
-				return nil
-			}
-			if err == nil || storage.Ended(err) {
+			switch {
+			case errors.Is(err, queue.ErrNotFound):
+			case storage.Ended(err):
 				return err
+			case err != nil:
+				// One message that can't be moved holds up no other.
+				d.o.Logger.Error("a message can't be moved on", "message", id, "error", err)
+				d.index.postpone(id)
+				failed[i] = true
 			}
-			// One message that can't be moved holds up no other.
-			d.o.Logger.Error("a message can't be moved on", "message", id, "error", err)
 			return nil
 		})
 	}
-	return g.Wait()
+	err := g.Wait()
+	moved := make([]queue.ID, 0, len(ids))
+	for i, id := range ids {
+		if !failed[i] {
+			moved = append(moved, id)
+		}
+	}
+	return moved, err
 }
 
 // move runs a transition with its hook, and tells of it once it is durable. It

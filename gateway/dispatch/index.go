@@ -205,6 +205,30 @@ func (x *index) remove(id queue.ID) {
 	x.drop(x.entries[id])
 }
 
+// failedFor is after what time something is tried again that should have worked,
+// with a message or a record that it needs.
+const failedFor = time.Minute
+
+// postpone lets a message be tried again a while later that could not be begun, or
+// moved on by time.
+func (x *index) postpone(id queue.ID) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	e := x.entries[id]
+	if e == nil {
+		return
+	}
+	now := time.Now()
+	later := x.moment(now).add(failedFor)
+	if !e.send || e.due < later {
+		e.due = later
+	}
+	if e.advance == 0 || e.advance < later && x.moment(now) >= e.advance {
+		e.advance = later
+	}
+	x.sort(e, now)
+}
+
 // loading says that all messages will be put; see keep.
 func (x *index) loading() (load uint64) {
 	x.mu.Lock()

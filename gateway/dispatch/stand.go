@@ -49,10 +49,10 @@ func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *ent
 	}
 	c.standing, c.said, c.saidAt, c.stood = s, now, at, c.stood+1
 	from := func(t time.Time) time.Time {
-		if t.IsZero() || t.Equal(budget.Never()) { // never: until what is in the air lands
+		if t.IsZero() {
 			return time.Time{}
 		}
-		return now.Add(t.Sub(at))
+		return now.Add(t.Sub(at)) // never is some centuries away
 	}
 	c.codes, c.notices, c.turn = from(s.Codes), from(s.Notices), from(s.Turn)
 	if sent != nil {
@@ -85,10 +85,14 @@ func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *ent
 	return told
 }
 
+// never says that no time is known at which the SIM may send: it has used its budget
+// up by what is in the air, or the lane has no share in it.
+func never(t time.Time) bool { return t.Equal(budget.Never()) }
+
 // giveBack lets others send what the lines of a SIM meant to send next, if its
 // budget has no room for that: it would lose its place to what came later.
 func (x *index) giveBack(c *card, now time.Time) {
-	used := c.standing.Codes.Equal(budget.Never()) // by what is in the air
+	used := never(c.standing.Codes) // by what is in the air
 	for l := range c.lines {
 		if e := l.next; e != nil && (used || c.spent[e.lane]) {
 			x.unchoose(l, now)
@@ -112,8 +116,10 @@ func (c *card) worn(now time.Time) float64 {
 // spend says whether the card is spent for a lane no longer, or now.
 func (x *index) spend(c *card, now time.Time) (changed bool) {
 	later := now.Add(soon)
-	codes := c.codes.After(later)
-	spent := [lanes]bool{queue.LaneCode: codes, queue.LaneNotice: codes || c.notices.After(later)}
+	// What is in the air will land soon enough.
+	codes := c.codes.After(later) && !never(c.standing.Codes)
+	notices := c.notices.After(later) && (!never(c.standing.Notices) || c.standing.InAir == 0)
+	spent := [lanes]bool{queue.LaneCode: codes, queue.LaneNotice: codes || notices}
 	if spent == c.spent {
 		return false
 	}

@@ -286,5 +286,6 @@ func (d *Dispatcher) unreported(ctx context.Context, ids []queue.ID) error {
 			move = append(move, id)
 		}
 	}
-	return d.each(ctx, move, d.o.Queue.Move)
+	_, err := d.each(ctx, move, d.o.Queue.Move)
+	return err
 }

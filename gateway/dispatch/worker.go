@@ -218,9 +218,10 @@ func (w *worker) settleAlone(ctx context.Context, t *transition, cause error) er
 	case storage.Refused(cause), t.landed != nil && t.settled == nil:
 		w.index.release(e)
 	default:
-		// It would fail again, here and with every other modem.
+		// It would fail again, and with most other modems, too.
 		w.log.Error("a send can't be begun", "message", e.id, "error", cause)
-		w.index.remove(e.id)
+		w.index.postpone(e.id)
+		w.index.release(e)
 	}
 	t.take, t.ahead, t.begun, t.stands, t.full = nil, nil, nil, false, false
 	if t.landed != nil {
