@@ -108,3 +108,57 @@ func TestNoShareForNotices(t *testing.T) {
 		h.stop()
 	})
 }
+
+// damage makes every record of a table one that can't be read.
+func (h *hall) damage(table string) {
+	h.t.Helper()
+	h.must(h.store.Store.Update(h.t.Context(), func(tx storage.Tx) error {
+		all, err := tx.Scan([]byte(table+"/"), []byte(table+"0"), page)
+		for _, record := range all {
+			err = errors.Join(err, tx.Put(record.Key, []byte("damaged")))
+		}
+		return err
+	}))
+}
+
+// A recipient of whom nothing can be read holds up no other. Its message is tried
+// again from time to time until its life ends.
+func TestRecipientThatCantBeRead(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.run()
+		h.sim(simA, time.Second)
+		h.pass(0)
+		h.code(alice)
+		h.pass(5 * time.Second)
+		h.damage("contact")
+		h.calm(100)
+		spoilt, good := h.enqueueTo(alice, 5*time.Minute), h.enqueueTo(bob, 5*time.Minute)
+		h.pass(10 * time.Second)
+		h.want(good, queue.Accepted)
+		h.want(spoilt, queue.Queued)
+		h.pass(5 * time.Minute)
+		h.want(spoilt, queue.Expired)
+		h.stop()
+	})
+}
+
+// A SIM whose ledger can't be read any more ends nothing.
+func TestSIMThatCantBeRead(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.run()
+		h.sim(simA, time.Second)
+		h.pass(0)
+		h.code(alice)
+		h.pass(5 * time.Second)
+		h.damage("simledger")
+		h.pass(24 * time.Hour) // its day ends
+		other := h.sim(simB, time.Second)
+		h.d.Hold("m"+simA[:6], true)
+		h.pass(0)
+		id := h.enqueueTo(bob, 5*time.Minute)
+		h.pass(5 * time.Second)
+		h.want(id, queue.Accepted)
+		other.unplug()
+		h.stop()
+	})
+}

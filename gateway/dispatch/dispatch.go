@@ -131,7 +131,7 @@ func New(o Options) *Dispatcher {
 		saved: map[string][]byte{},
 	}
 	d.health = health.New(o.Policy.Health, d.changed)
-	d.index.breaker, d.index.probe = d.breaker, d.mayProbe
+	d.index.breaker, d.index.probe = d.Distrusted, d.Probe
 	return d
 }
 
@@ -315,9 +315,7 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 			return err
 		}
 		for _, imsi := range due.turned {
-			if err := d.restandOne(ctx, imsi); err != nil {
-				return err
-			}
+			d.restandAnyway(ctx, imsi)
 		}
 		alarm.Reset(time.Until(due.next))
 	}

@@ -124,8 +124,11 @@ func (d *Dispatcher) want(tx storage.Tx, id queue.ID, m queue.Message) (want, er
 		return w, nil
 	}
 	known, err := d.o.Ledger.Contact(tx, m.Number)
-	if err != nil {
+	if storage.Ended(err) {
 		return w, err
+	}
+	if err != nil { // as above
+		d.o.Logger.Error("what a recipient knows can't be read", "message", id, "error", err)
 	}
 	slices.Reverse(known.SIMs)
 	if w.known, w.served = known.SIMs, known.SIMs; len(w.known) == 0 && known.SIM != "" {
@@ -217,12 +220,20 @@ func (d *Dispatcher) Configured(imsi string) budget.Limits {
 // before.
 func (d *Dispatcher) Limit(ctx context.Context, imsi string, c budget.Change) {
 	d.index.change(imsi, c)
-	if err := d.restandOne(ctx, imsi); err != nil {
-		d.o.Logger.Warn("what a SIM has sent can't be read; its next message shows what it may", "error", err)
+	d.restandAnyway(ctx, imsi)
+}
+
+// restandAnyway is Restand for who can do without.
+func (d *Dispatcher) restandAnyway(ctx context.Context, imsi string) {
+	if err := d.Restand(ctx, imsi); err != nil {
+		_, name := d.index.of(imsi)
+		d.o.Logger.Warn("what a SIM has sent can't be read; its next message shows what it may", "modem", name, "error", err)
 	}
 }
 
-func (d *Dispatcher) restandOne(ctx context.Context, imsi string) error {
+// Restand reads anew what the SIM has sent and may send, after somebody else
+// changed its ledger.
+func (d *Dispatcher) Restand(ctx context.Context, imsi string) error {
 	name, _ := d.index.of(imsi)
 	return d.standing(ctx, imsi, name)
 }

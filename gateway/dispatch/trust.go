@@ -75,13 +75,16 @@ func (d *Dispatcher) heed(ctx context.Context) error {
 	}
 }
 
-// breaker is health's word as the index needs it.
-func (d *Dispatcher) breaker(sim, region string) (open bool, probeAt time.Time) {
+// Distrusted says whether a SIM's breaker is open, altogether or for the region,
+// and from when on it may have a message to show that it works again.
+func (d *Dispatcher) Distrusted(sim, region string) (open bool, probeAt time.Time) {
 	state, until := d.health.State(time.Now(), sim, region)
 	return state != health.Closed, until
 }
 
-func (d *Dispatcher) mayProbe(sim, region string) bool {
+// Probe asks for leave to let a message show whether a distrusted SIM works
+// again. It is given to one at a time.
+func (d *Dispatcher) Probe(sim, region string) bool {
 	return d.health.Probe(time.Now(), sim, region)
 }
 
@@ -274,8 +277,12 @@ func (d *Dispatcher) unreported(ctx context.Context, ids []queue.ID) error {
 		if errors.Is(err, queue.ErrNotFound) || err == nil && d.watch(m).IsZero() {
 			continue
 		}
-		if err != nil {
+		if storage.Ended(err) {
 			return fmt.Errorf("a message without its report: %w", err)
+		}
+		if err != nil {
+			d.o.Logger.Error("a message without its report can't be read", "message", id, "error", err)
+			continue
 		}
 		a := m.Attempts[len(m.Attempts)-1]
 		_, expected := d.health.Usual(time.Now(), a.IMSI, m.Region)

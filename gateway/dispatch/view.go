@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
@@ -44,25 +43,9 @@ func (d *Dispatcher) Health(imsi string) health.Rates { return d.health.Rates(ti
 // Held says whether the operator has taken the modem out.
 func (d *Dispatcher) Held(modem string) bool { return d.index.isHeld(modem) }
 
-// Distrusted says whether a SIM's breaker is open, altogether or for the region,
-// and from when on it may have a message to show that it works again.
-func (d *Dispatcher) Distrusted(sim, region string) (open bool, probeAt time.Time) {
-	return d.breaker(sim, region)
-}
-
 // Canary takes in that a test message by the SIM arrived at another of ours, or
 // did not.
 func (d *Dispatcher) Canary(sim string, ok bool) { d.health.Canary(time.Now(), sim, ok) }
-
-// Probe asks for leave to let a message show whether a distrusted SIM works
-// again. It is given to one at a time.
-func (d *Dispatcher) Probe(sim, region string) bool { return d.mayProbe(sim, region) }
-
-// Restand reads anew what the SIM has sent and may send, after somebody else
-// changed its ledger.
-func (d *Dispatcher) Restand(ctx context.Context, imsi string) error {
-	return d.restandOne(ctx, imsi)
-}
 
 func (x *index) views() []SIMView {
 	x.mu.Lock()

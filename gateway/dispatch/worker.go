@@ -170,9 +170,7 @@ func (w *worker) tell(ctx context.Context, t *transition) error {
 		}
 		w.tellAll(w.index.stand(w.line.IMSI, t.standing, t.at, sent))
 		if w.index.limitsOf(w.line.IMSI) != t.limits { // they have changed meanwhile
-			if err := w.restandOne(ctx, w.line.IMSI); err != nil {
-				return err
-			}
+			w.restandAnyway(ctx, w.line.IMSI)
 		}
 	}
 	w.index.flew(w.line, lane(t.begun), t.begun != nil)
