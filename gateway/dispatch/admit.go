@@ -93,27 +93,31 @@ func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
 	switch {
 	case c == nil || len(c.lines) == 0 || c.heldBack():
 		return awayFor, false
-	case c.standing.RecipientsFull && !known:
+	case !known && c.strangers() <= c.own.Len():
 		return longSpent, false
 	}
 	return askAfter(c.from(a.Lane), now), c.left(now, a.Life, a.Lane) > c.own.Len()
 }
 
-// admitKnown is admit for a message to a recipient that the SIMs know already:
-// one that may have no more recipients has more for it.
+// admitKnown is admit for a message to a recipient that the SIMs know already: one
+// that may have few more recipients, or none, has more room for it.
 func (x *index) admitKnown(a Admission, rule int, sims []string) (cancel func(), ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
 	for _, imsi := range sims {
 		c := x.cards[imsi]
-		if c == nil || !c.standing.RecipientsFull || len(c.lines) == 0 || c.heldBack() {
+		if c == nil || c.strangers() == math.MaxInt || len(c.lines) == 0 || c.heldBack() {
 			continue
 		}
 		if own, stands := x.policy.carries(rule, c.sim); !own && !stands {
 			continue
 		}
-		if c.left(now, a.Life, a.Lane) > c.promised+x.knownWait(c) {
+		waits := x.knownWait(c)
+		if !c.standing.RecipientsFull { // all that waits may be for it
+			waits = x.allWait(a.Lane)
+		}
+		if c.left(now, a.Life, a.Lane) > c.promised+waits {
 			return x.promise(a.ID, promise{rule, a.Lane, imsi, now}), true
 		}
 	}
@@ -179,24 +183,31 @@ func (x *index) limited() bool {
 // fits says whether one more message fits, with what waits already: codes go
 // before notices.
 func (x *index) fits(c *capacity, key capacityKey) bool {
-	waiting := func(rule int) int {
-		n := x.pending[rule]
-		switch {
-		case n == nil:
-			return 0
-		case key.lane == queue.LaneCode:
-			return n[queue.LaneCode]
-		}
-		return n[queue.LaneCode] + n[queue.LaneNotice]
-	}
-	of, all := 0, 0
+	of := 0
 	for _, rule := range c.under {
-		of += waiting(rule)
+		of += x.waits(rule, key.lane)
 	}
+	return of < c.of && x.allWait(key.lane) < c.all
+}
+
+// waits is how many messages of a rule wait that one more of the lane comes behind;
+// allWait is that of all rules.
+func (x *index) waits(rule int, lane queue.Lane) int {
+	n := x.pending[rule]
+	switch {
+	case n == nil:
+		return 0
+	case lane == queue.LaneCode:
+		return n[queue.LaneCode]
+	}
+	return n[queue.LaneCode] + n[queue.LaneNotice]
+}
+
+func (x *index) allWait(lane queue.Lane) (n int) {
 	for rule := range x.pending {
-		all += waiting(rule)
+		n += x.waits(rule, lane)
 	}
-	return of < c.of && all < c.all
+	return n
 }
 
 // measure finds out a capacity.
@@ -208,7 +219,7 @@ func (x *index) measure(key capacityKey, now time.Time) *capacity {
 			continue
 		}
 		there = true
-		n := sim.allowance(now, key)
+		n := sim.allowance(now, key.life, key.lane)
 		c.all = add(c.all, n)
 		if own, stands := x.policy.carries(key.rule, sim.sim); own || stands {
 			carried = true
@@ -269,15 +280,22 @@ func (c *card) opens(lane queue.Lane) time.Time {
 	return at
 }
 
-// allowance is how many messages of a lane the SIM may begin in a time.
-func (c *card) allowance(now time.Time, key capacityKey) int {
-	if c.standing.RecipientsFull {
-		return 0
-	}
-	return c.left(now, key.life, key.lane)
+// allowance is how many messages of a lane the SIM may begin in a time, if each is to
+// a recipient that it doesn't know.
+func (c *card) allowance(now time.Time, life time.Duration, lane queue.Lane) int {
+	return min(c.left(now, life, lane), c.strangers())
 }
 
-// left is the same, for recipients that it knows.
+// strangers is how many more recipients the SIM may have this month.
+func (c *card) strangers() int {
+	if u := c.standing.Recipients; u.Limit > 0 {
+		return max(0, u.Limit-u.Used)
+	}
+	return math.MaxInt
+}
+
+// left is how many messages of a lane the SIM may begin in a time to recipients that
+// it knows.
 func (c *card) left(now time.Time, life time.Duration, lane queue.Lane) int {
 	at := c.saidAt
 	if !c.said.IsZero() {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -41,5 +42,34 @@ func TestRefusedWhileModemsComeUp(t *testing.T) {
 		if after := refused(); after != tillReady {
 			t.Errorf("a modem comes up, and it is to be asked again in %v", after)
 		}
+	})
+}
+
+// No more new recipients are let in than the SIM may have, however much else it may
+// send; those that it knows are, besides.
+func TestNewRecipientsCountEachOther(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.under(func(p *Policy) { p.Limits.RecipientsPerMonth = 4 })
+		h.run()
+		h.sim(simA, 10*time.Second)
+		h.pass(0)
+		h.code(alice)
+		h.pass(15 * time.Second)
+		var ids []queue.ID
+		for i := range 10 {
+			if id, err := h.ask(queue.Address{To: fmt.Sprintf("+3361000000%d", i), Region: "FR"}, 5*time.Minute); err == nil {
+				ids = append(ids, id)
+			}
+			h.pass(0)
+		}
+		if len(ids) != 3 {
+			t.Errorf("%d let in, want 3", len(ids))
+		}
+		ids = append(ids, h.code(alice))
+		h.pass(time.Minute)
+		for _, id := range ids {
+			h.want(id, queue.Accepted)
+		}
+		h.stop()
 	})
 }

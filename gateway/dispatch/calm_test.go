@@ -13,8 +13,8 @@ import (
 
 // What can't be done now is not asked for again and again.
 
-// calm fails the test if the store is asked for more Updates than that from now on,
-// and then lets no more through.
+// calm fails the test if the store is asked for so many Updates from now on, and then
+// takes no more: virtual time would stand still while it is asked without a pause.
 func (h *hall) calm(most int64) {
 	h.t.Helper()
 	var asked atomic.Int64

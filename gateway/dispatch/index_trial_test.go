@@ -272,7 +272,7 @@ func (r *trial) stand(rt *rapid.T) {
 		return now.Add(time.Duration(d) * time.Second)
 	}
 	s := budget.Standing{
-		Codes: from("codes"), Notices: from("notices"), Turn: now.Add(time.Hour),
+		Codes: from("codes"), Notices: from("notices"), Turn: now.Add(time.Hour), InAir: rapid.IntRange(0, 1).Draw(rt, "in the air"),
 		RecipientsFull: rapid.IntRange(0, 2).Draw(rt, "full") == 0, Tightest: float64(rapid.IntRange(0, 3).Draw(rt, "used")),
 	}
 	r.x.stand(sim(rt, "SIM"), s, now, nil)
@@ -324,7 +324,7 @@ func (r *trial) time(rt *rapid.T) {
 // taken notes what a line was given, and looks whether it may have it.
 func (r *trial) taken(rt *rapid.T, l *line, e *entry) {
 	o := oracle{r, time.Now()}
-	if l.held || o.opens(l, e.lane).After(o.now) || e.want.by != "" && e.want.by != l.IMSI ||
+	if l.held || !o.opens(l, e.lane, 0) || e.want.by != "" && e.want.by != l.IMSI ||
 		slices.Contains(e.want.away, operatorOf(l.IMSI)) {
 		rt.Fatal("a line was given what it may not have")
 	}
