@@ -349,19 +349,3 @@ func (x *index) configured(imsi string) budget.Limits {
 	}
 	return x.policy.limits("")
 }
-
-// elsewhere says whether a line of another operator may carry the message.
-func (x *index) elsewhere(id queue.ID, operator string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e := x.entries[id]
-	if e == nil {
-		return false
-	}
-	for l := range x.way(e.want.way).seats {
-		if l.usable(e.lane) && l.card.operator != operator {
-			return true
-		}
-	}
-	return false
-}

@@ -314,6 +314,9 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 		if err := d.unreported(ctx, due.unreported); err != nil {
 			return err
 		}
+		if _, err := d.each(ctx, due.rescued, d.o.Queue.Move); err != nil {
+			return err
+		}
 		for _, imsi := range due.turned {
 			d.restandAnyway(ctx, imsi)
 		}

@@ -252,13 +252,6 @@ func (x *index) needsNumber() bool {
 	return x.policy.Routes != nil && x.policy.Routes.NeedsNumber()
 }
 
-// failover says whether messages without a report go out once more.
-func (x *index) failover() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.policy.Failover
-}
-
 // event is one that a SIM's modem has its name on.
 func (c *card) event(kind modem.EventKind, detail string, at time.Time) modem.Event {
 	return modem.Event{Modem: c.modem, Kind: kind, Detail: detail, At: at}

@@ -36,6 +36,10 @@ type index struct {
 	cards   map[string]*card
 	// served are the entries whose recipients a SIM (IMSI) has this month.
 	served map[string]map[*entry]bool
+	// stranded are the messages that are to go by another operator than the given
+	// one, and that no other may have; they are looked at again at rescueAt.
+	stranded map[*entry]string
+	rescueAt time.Time
 	// clocks are the cards that time will change.
 	clocks heapOf[*card]
 	// held are the modems that the operator has taken out.
@@ -121,7 +125,7 @@ func sendables() heapOf[*entry] {
 func newIndex(p Policy) *index {
 	x := &index{
 		policy: p, policyLimits: p.limited(), plain: map[wayKey]*want{}, entries: map[queue.ID]*entry{}, ways: map[wayKey]*way{}, lines: map[*line]bool{},
-		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
+		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, stranded: map[*entry]string{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
 		pending: map[int]*[lanes]int{}, era: 1, sooner: make(chan struct{}, 1),
 		changes: map[string]budget.Change{}, capacity: map[capacityKey]*capacity{},
 		breaker: func(string, string) (bool, time.Time) { return false, time.Time{} },
@@ -183,6 +187,9 @@ func (x *index) put(id queue.ID, n news) {
 		e.due = e.shut
 	}
 	e.missed = e.missed && m.State == queue.Accepted
+	if !e.missed || m.Text == nil {
+		delete(x.stranded, e)
+	}
 	x.sort(e, now)
 }
 
@@ -258,6 +265,7 @@ func (x *index) drop(e *entry) {
 	x.unsend(e, false)
 	x.timed.remove(e)
 	x.estrange(e)
+	delete(x.stranded, e)
 	delete(x.entries, e.id)
 	e.dropped = true
 }
@@ -429,8 +437,9 @@ func (x *index) refused(e *entry) {
 // matured is what time has brought.
 type matured struct {
 	// advance are the messages whose state time has changed, unreported those
-	// whose report should have come.
-	advance, unreported []queue.ID
+	// whose report should have come, and rescued those of them that another
+	// operator may have after all.
+	advance, unreported, rescued []queue.ID
 	// turned are the SIMs whose day has ended.
 	turned []string
 	// next is when there is more to do.
@@ -446,6 +455,10 @@ func (x *index) mature() (out matured) {
 	out.turned, out.next = x.matureCards(now), now.Add(time.Hour)
 	if c, ok := x.clocks.first(); ok && c.wake.Before(out.next) {
 		out.next = c.wake
+	}
+	out.rescued = x.rescue(now)
+	if len(x.stranded) > 0 && x.rescueAt.Before(out.next) {
+		out.next = x.rescueAt
 	}
 	present := x.moment(now)
 	for {
@@ -471,14 +484,6 @@ func (x *index) mature() (out matured) {
 		}
 		x.sort(e, now)
 	}
-}
-
-// wasMissed says whether the report on the message was told to be missing.
-func (x *index) wasMissed(id queue.ID) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e := x.entries[id]
-	return e != nil && e.missed
 }
 
 // depth is how many messages wait to be sent in each lane, and since when the
