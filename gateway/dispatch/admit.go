@@ -51,16 +51,15 @@ const (
 	longest = 32 * 24 * time.Hour
 )
 
-// admit gives room to a message that could be begun for the given time, and
-// takes it back by the returned function, unless the message comes by put first.
-// ok is false if the budgets of all SIMs are spent for that long by what waits
-// already; wait is then when to ask again.
-func (x *index) admit(id queue.ID, rule int, lane queue.Lane, life time.Duration) (cancel func(), wait time.Duration, ok bool) {
+// admit gives room to a message, and takes it back by the returned function, unless
+// the message comes by put first. ok is false if the budgets of all SIMs are spent
+// for its life by what waits already; wait is then when to ask again.
+func (x *index) admit(a Admission) (cancel func(), wait time.Duration, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now := time.Now()
+	now, rule := time.Now(), x.ruleFor(a)
 	if x.limited() {
-		key := capacityKey{rule, lane, life.Truncate(lifeStep)}
+		key := capacityKey{rule, a.Lane, a.Life.Truncate(lifeStep)}
 		c := x.capacity[key]
 		if c == nil || now.Sub(c.at) > capacityLasts || !x.fits(c, key) {
 			x.breakPromises(now)
@@ -71,7 +70,15 @@ func (x *index) admit(id queue.ID, rule int, lane queue.Lane, life time.Duration
 			return nil, askAfter(c.soonest, now), false
 		}
 	}
-	return x.promise(id, promise{rule, lane, "", now}), 0, true
+	return x.promise(a.ID, promise{rule, a.Lane, "", now}), 0, true
+}
+
+// ruleFor is the rule of a message that asks for room.
+func (x *index) ruleFor(a Admission) int {
+	if a.By != "" {
+		return noRule
+	}
+	return x.policy.rule(a.Region, a.Number, a.Lane == queue.LaneNotice)
 }
 
 // askAfter is when to ask again where something opens at a time, zero if at no known
@@ -101,10 +108,10 @@ func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
 
 // admitKnown is admit for a message to a recipient that the SIMs know already: one
 // that may have few more recipients, or none, has more room for it.
-func (x *index) admitKnown(a Admission, rule int, sims []string) (cancel func(), ok bool) {
+func (x *index) admitKnown(a Admission, sims []string) (cancel func(), ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now := time.Now()
+	now, rule := time.Now(), x.ruleFor(a)
 	for _, imsi := range sims {
 		c := x.cards[imsi]
 		if c == nil || c.strangers() == math.MaxInt || len(c.lines) == 0 || c.heldBack() {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/dispatch/route"
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
 )
@@ -70,6 +71,35 @@ func TestNewRecipientsCountEachOther(t *testing.T) {
 		for _, id := range ids {
 			h.want(id, queue.Accepted)
 		}
+		h.stop()
+	})
+}
+
+// What was let in before another policy came takes no room from those that a rule of
+// the same number is about now.
+func TestRoomOverAReload(t *testing.T) {
+	fr := route.Rule{Name: "fr", Regions: []string{"FR"}, Operators: []string{"20801"}}
+	de := route.Rule{Name: "de", Regions: []string{"DE"}, Operators: []string{"20810"}}
+	inHall(t, func(t *testing.T, h *hall) {
+		h.under(func(p *Policy) { p.Limits.PerDay, p.Routes = 1, table(t, fr, de) })
+		h.run()
+		h.sim(simA, time.Second)
+		h.sim(simB, time.Second)
+		h.pass(0)
+		admit := func(region string) {
+			t.Helper()
+			_, err := h.d.Admit(t.Context(), Admission{
+				ID: queue.NewID(), Region: region, Number: alice, Recipient: h.queue.Number(alice), Life: 5 * time.Minute,
+			})
+			if err != nil {
+				t.Errorf("to %s: %v", region, err)
+			}
+		}
+		admit("FR")
+		p := h.policy
+		p.Routes = table(t, de, fr)
+		h.must(h.d.Reload(t.Context(), p))
+		admit("DE")
 		h.stop()
 	})
 }

@@ -295,8 +295,10 @@ func (x *index) reload(p Policy) {
 	clear(x.plain)
 	clear(x.pending)
 	clear(x.capacity)
-	for _, a := range x.admitted {
-		x.pendingOf(a.rule)[a.lane]++
+	for id, p := range x.admitted {
+		p.rule = noRule // nobody knows which it is now, until the message comes
+		x.admitted[id] = p
+		x.pendingOf(p.rule)[p.lane]++
 	}
 	for _, c := range x.cards {
 		x.rename(c, c.name)

@@ -45,8 +45,7 @@ func (d *Dispatcher) Admit(ctx context.Context, a Admission) (cancel func(), err
 	if a.By != "" {
 		return d.admitBy(ctx, a)
 	}
-	rule := d.index.ruleOf(a.Region, a.Number, a.Lane)
-	cancel, wait, ok := d.index.admit(a.ID, rule, a.Lane, a.Life)
+	cancel, wait, ok := d.index.admit(a)
 	if ok {
 		return cancel, nil
 	}
@@ -55,7 +54,7 @@ func (d *Dispatcher) Admit(ctx context.Context, a Admission) (cancel func(), err
 	if err != nil {
 		return nil, err
 	}
-	if cancel, ok = d.index.admitKnown(a, rule, known.SIMs); ok {
+	if cancel, ok = d.index.admitKnown(a, known.SIMs); ok {
 		return cancel, nil
 	}
 	if d.comingUp() {
@@ -74,9 +73,9 @@ func (d *Dispatcher) admitBy(ctx context.Context, a Admission) (cancel func(), e
 	knows := slices.Contains(known.SIMs, a.By)
 	wait, ok := d.index.admitBy(a, knows)
 	if ok {
-		cancel, wait, ok = d.index.admit(a.ID, noRule, a.Lane, a.Life)
+		cancel, wait, ok = d.index.admit(a)
 		if !ok && knows {
-			cancel, ok = d.index.admitKnown(a, noRule, []string{a.By})
+			cancel, ok = d.index.admitKnown(a, []string{a.By})
 		}
 	}
 	if !ok {
