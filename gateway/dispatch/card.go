@@ -32,9 +32,9 @@ type card struct {
 	standing       budget.Standing
 	said, saidAt   time.Time
 	codes, notices time.Time
-	// turn is when its day ends, and with it much of what the ledger said; zero
-	// once it was told to.
-	turn time.Time
+	// turn is when its day ends, and with it much of what the ledger said, and
+	// fades when its load is to be found out anew; zero once they were told.
+	turn, fades time.Time
 	// stood is how often the ledger said something.
 	stood uint64
 	// spent: it can send nothing of the lane for a while; see soon.

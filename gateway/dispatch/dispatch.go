@@ -317,7 +317,7 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 		if _, err := d.each(ctx, due.rescued, d.o.Queue.Move); err != nil {
 			return err
 		}
-		for _, imsi := range due.turned {
+		for _, imsi := range due.outdated {
 			d.restandAnyway(ctx, imsi)
 		}
 		alarm.Reset(time.Until(due.next))

@@ -146,6 +146,40 @@ func TestLeastLoadedFirst(t *testing.T) {
 	})
 }
 
+// What a SIM has sent weighs less with time also while it sends nothing.
+func TestLoadIsForgottenWhileASIMRests(t *testing.T) {
+	for name, limits := range map[string]budget.Limits{"no limits": {}, "by the hour": {PerHour: 100}} {
+		t.Run(name, func(t *testing.T) {
+			inHall(t, func(t *testing.T, h *hall) {
+				h.under(func(p *Policy) { p.Limits = limits })
+				h.run()
+				h.sim(simA, time.Second)
+				h.sim(simB, time.Second)
+				h.pass(0)
+				for i := range 60 {
+					h.queued(queue.Address{To: fmt.Sprintf("+3361%07d", i), Region: "FR", By: simA})
+					h.pass(5 * time.Second)
+				}
+				h.pass(2 * time.Hour)
+				for i := range 20 {
+					h.code(fmt.Sprintf("+3362%07d", i))
+					h.pass(10 * time.Second)
+				}
+				byA := 0
+				for _, s := range h.given()[60:] {
+					if s.imsi == simA {
+						byA++
+					}
+				}
+				if byA < 8 || byA > 12 {
+					t.Errorf("the SIM that has rested got %d of 20", byA)
+				}
+				h.stop()
+			})
+		})
+	}
+}
+
 func TestPinnedMessageWaitsForItsSIM(t *testing.T) {
 	inHall(t, func(t *testing.T, h *hall) {
 		h.run()

@@ -440,8 +440,8 @@ type matured struct {
 	// whose report should have come, and rescued those of them that another
 	// operator may have after all.
 	advance, unreported, rescued []queue.ID
-	// turned are the SIMs whose day has ended.
-	turned []string
+	// outdated are the SIMs of which the ledger's word is too old; see card.
+	outdated []string
 	// next is when there is more to do.
 	next time.Time
 }
@@ -452,7 +452,7 @@ func (x *index) mature() (out matured) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
-	out.turned, out.next = x.matureCards(now), now.Add(time.Hour)
+	out.outdated, out.next = x.matureCards(now), now.Add(time.Hour)
 	if c, ok := x.clocks.first(); ok && c.wake.Before(out.next) {
 		out.next = c.wake
 	}
@@ -473,12 +473,11 @@ func (x *index) mature() (out matured) {
 			return out
 		}
 		x.timed.remove(e)
-		over := func(m moment) bool { return m != 0 && m <= present }
-		if over(e.advance) {
+		if e.advance != 0 && e.advance <= present {
 			out.advance = append(out.advance, e.id)
 			e.advance = 0
 		}
-		if over(e.watch) && !e.missed {
+		if e.watch != 0 && e.watch <= present && !e.missed {
 			out.unreported = append(out.unreported, e.id)
 			e.missed = true
 		}

@@ -62,7 +62,10 @@ func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *ent
 	} else {
 		clear(x.capacity)
 	}
-	c.load = max(s.Tightest, c.worn(now)/1000)
+	c.load, c.fades = max(s.Tightest, c.worn(now)/1000), time.Time{}
+	if s.Hour.Used > 0 || c.worn(now) > 1 {
+		c.fades = now.Add(loadHalf)
+	}
 	changed := x.spend(c, now)
 	x.giveBack(c, now)
 	if before.RecipientsFull != s.RecipientsFull {
@@ -145,6 +148,7 @@ func (x *index) setClock(c *card, now time.Time) {
 	soonest(c.notices.Add(-soon))
 	soonest(c.notices)
 	soonest(c.turn)
+	soonest(c.fades)
 	for l := range c.lines {
 		for _, s := range l.seats {
 			if s.open {
@@ -163,17 +167,21 @@ func (x *index) setClock(c *card, now time.Time) {
 }
 
 // matureCards lets the lines of cards that time has changed look again, and
-// returns the SIMs whose day has ended.
-func (x *index) matureCards(now time.Time) (turned []string) {
+// returns the SIMs of which the ledger is to say anew what it says.
+func (x *index) matureCards(now time.Time) (outdated []string) {
 	for {
 		c, ok := x.clocks.first()
 		if !ok || c.wake.After(now) {
-			return turned
+			return outdated
 		}
 		x.clocks.remove(c)
-		if !c.turn.IsZero() && !c.turn.After(now) {
-			c.turn = time.Time{}
-			turned = append(turned, c.imsi)
+		if over(c.turn, now) || over(c.fades, now) {
+			outdated = append(outdated, c.imsi)
+		}
+		for _, t := range []*time.Time{&c.turn, &c.fades} {
+			if over(*t, now) {
+				*t = time.Time{}
+			}
 		}
 		changed := x.spend(c, now)
 		x.setClock(c, now)
@@ -188,3 +196,6 @@ func (x *index) matureCards(now time.Time) (turned []string) {
 		}
 	}
 }
+
+// over says whether a time has come, which zero never does.
+func over(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }
