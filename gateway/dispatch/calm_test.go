@@ -162,3 +162,23 @@ func TestSIMThatCantBeRead(t *testing.T) {
 		h.stop()
 	})
 }
+
+// A dispatcher that is told of no more changes ends, rather than miss what comes.
+func TestWatchThatEnds(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		wakes := make(chan storage.Wake)
+		h.store.wakes = wakes
+		h.run()
+		close(wakes)
+		h.pass(time.Second)
+		select {
+		case err := <-h.ended:
+			if err == nil {
+				t.Error("ended without an error")
+			}
+		default:
+			t.Error("goes on")
+			h.stop()
+		}
+	})
+}

@@ -16,6 +16,7 @@
 package dispatch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -139,6 +140,9 @@ func New(o Options) *Dispatcher {
 // every attempt in the air is settled, which takes as long as the modems take
 // to answer or to be closed.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	g, ctx := errgroup.WithContext(ctx)
 	// The watch begins before the load, so that nothing falls between.
 	wakes := d.o.Store.Watch(ctx, d.o.Queue.Prefix())
 	if err := d.begin(ctx); err != nil {
@@ -150,7 +154,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if err := d.load(ctx); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.follow(ctx, wakes) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	g.Go(func() error { return d.settleLate(ctx) })
@@ -288,7 +291,7 @@ func (d *Dispatcher) follow(ctx context.Context, wakes <-chan storage.Wake) erro
 			return err
 		}
 	}
-	return ctx.Err()
+	return cmp.Or(ctx.Err(), storage.ErrClosed) // nobody would hear of what comes
 }
 
 // keepTime lets time do its work on the messages.
