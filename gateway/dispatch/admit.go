@@ -1,12 +1,105 @@
 package dispatch
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
+	"smsotpd/modem"
+	"smsotpd/storage"
 )
+
+// Admission is a message that somebody wants to be sent.
+type Admission struct {
+	ID     queue.ID
+	Region string
+	// Number is the recipient's, E.164, and Recipient its token.
+	Number    string
+	Recipient []byte
+	Lane      queue.Lane
+	// Life is how long it could be begun.
+	Life time.Duration
+	// By is the only SIM that may carry it, whatever the rules say; "": any.
+	By string
+}
+
+// NoCapacityError says that the budgets of all SIMs that might send a message
+// are spent for as long as it could be begun, by what waits already.
+type NoCapacityError struct {
+	// After is when to ask again.
+	After time.Duration
+}
+
+func (e *NoCapacityError) Error() string {
+	return fmt.Sprintf("the budgets of all SIMs are spent for %v at least", e.After.Round(time.Second))
+}
+
+// Admit gives room to a message that is about to be queued, or returns a
+// *NoCapacityError. It is given back by cancel if the message is not queued after
+// all; else cancel does nothing.
+func (d *Dispatcher) Admit(ctx context.Context, a Admission) (cancel func(), err error) {
+	if a.By != "" {
+		return d.admitBy(ctx, a)
+	}
+	cancel, wait, ok := d.index.admit(a)
+	if ok {
+		return cancel, nil
+	}
+	// A SIM that may have no more recipients has more for those it knows.
+	known, err := d.contact(ctx, a.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	if cancel, ok = d.index.admitKnown(a, known.SIMs); ok {
+		return cancel, nil
+	}
+	if d.comingUp() {
+		wait = min(wait, tillReady)
+	}
+	return nil, &NoCapacityError{After: wait}
+}
+
+// admitBy is Admit for a message that one SIM alone may carry: that has room for
+// it, and all together have room for it and for what waits.
+func (d *Dispatcher) admitBy(ctx context.Context, a Admission) (cancel func(), err error) {
+	known, err := d.contact(ctx, a.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	knows := slices.Contains(known.SIMs, a.By)
+	wait, ok := d.index.admitBy(a, knows)
+	if ok {
+		cancel, wait, ok = d.index.admit(a)
+		if !ok && knows {
+			cancel, ok = d.index.admitKnown(a, []string{a.By})
+		}
+	}
+	if !ok {
+		return nil, &NoCapacityError{After: wait}
+	}
+	return cancel, nil
+}
+
+func (d *Dispatcher) contact(ctx context.Context, recipient []byte) (known budget.Contact, err error) {
+	err = d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+		known, err = d.o.Ledger.Contact(tx, recipient)
+		return err
+	})
+	return known, err
+}
+
+// tillReady is about how long a modem takes until it can send.
+const tillReady = 5 * time.Second
+
+// comingUp says whether a modem is being made ready, whose SIM may have room: after
+// a start not all are seen at once.
+func (d *Dispatcher) comingUp() bool {
+	return slices.ContainsFunc(d.o.Fleet.Statuses(), func(s modem.Status) bool { return s.State == modem.Starting })
+}
 
 // promise is room that was given to a message which is not in the index yet.
 type promise struct {
@@ -17,39 +110,6 @@ type promise struct {
 	by string
 	at time.Time
 }
-
-// capacityKey tells capacities apart that differ by what is asked for: how many
-// messages of a lane the SIMs of a rule may begin in a time.
-type capacityKey struct {
-	rule int
-	lane queue.Lane
-	life time.Duration
-}
-
-// capacity is how many more the SIMs of the rule may begin, and any SIM, as of a
-// time; under are the rules whose messages can go by the same SIMs only.
-type capacity struct {
-	of, all int
-	under   []int
-	at      time.Time
-	// soonest is when the first of its SIMs may send again.
-	soonest time.Time
-}
-
-const (
-	// capacityLasts is how long a capacity is believed.
-	capacityLasts = time.Second
-	// awayFor is how long a SIM that has gone is counted on.
-	awayFor = 2 * time.Minute
-	// lifeStep is what lives of messages are rounded down to.
-	lifeStep = 10 * time.Second
-	// promiseLasts is how long a message that was given room may take to come.
-	promiseLasts = time.Minute
-	// askAgain is when to ask again where no time is known.
-	askAgain = time.Minute
-	// longest is behind the next turn of every budget.
-	longest = 32 * 24 * time.Hour
-)
 
 // admit gives room to a message, and takes it back by the returned function, unless
 // the message comes by put first. ok is false if the budgets of all SIMs are spent
@@ -180,179 +240,4 @@ func (x *index) breakPromises(now time.Time) {
 			x.forgetPromise(id)
 		}
 	}
-}
-
-// limited says whether any SIM has limits.
-func (x *index) limited() bool {
-	return x.policyLimits || len(x.changes) > 0
-}
-
-// fits says whether one more message fits, with what waits already: codes go
-// before notices.
-func (x *index) fits(c *capacity, key capacityKey) bool {
-	of := 0
-	for _, rule := range c.under {
-		of += x.waits(rule, key.lane)
-	}
-	return of < c.of && x.allWait(key.lane) < c.all
-}
-
-// waits is how many messages of a rule wait that one more of the lane comes behind;
-// allWait is that of all rules.
-func (x *index) waits(rule int, lane queue.Lane) int {
-	n := x.pending[rule]
-	switch {
-	case n == nil:
-		return 0
-	case lane == queue.LaneCode:
-		return n[queue.LaneCode]
-	}
-	return n[queue.LaneCode] + n[queue.LaneNotice]
-}
-
-func (x *index) allWait(lane queue.Lane) (n int) {
-	for rule := range x.pending {
-		n += x.waits(rule, lane)
-	}
-	return n
-}
-
-// measure finds out a capacity.
-func (x *index) measure(key capacityKey, now time.Time) *capacity {
-	c := &capacity{at: now}
-	there, carried := false, false
-	for _, sim := range x.cards {
-		if len(sim.lines) == 0 && now.Sub(sim.away) > awayFor || sim.heldBack() {
-			continue
-		}
-		there = true
-		n := sim.allowance(now, key.life, key.lane)
-		c.all = add(c.all, n)
-		if own, stands := x.policy.carries(key.rule, sim.sim); own || stands {
-			carried = true
-			c.of = add(c.of, n)
-			if at := sim.opens(key.lane); at.After(now) && (c.soonest.IsZero() || at.Before(c.soonest)) {
-				c.soonest = at
-			}
-		}
-	}
-	// As with none configured: it waits for one.
-	if !carried {
-		c.of = math.MaxInt
-	}
-	if !there {
-		c.all = math.MaxInt
-	}
-	for rule := range x.pending {
-		if rule == key.rule || x.within(rule, key.rule) {
-			c.under = append(c.under, rule)
-		}
-	}
-	return c
-}
-
-// within says whether every SIM that carries the messages of one rule carries
-// those of the other.
-func (x *index) within(rule, other int) bool {
-	if other == noRule {
-		return true
-	}
-	for _, sim := range x.cards {
-		own, stands := x.policy.carries(rule, sim.sim)
-		otherOwn, otherStands := x.policy.carries(other, sim.sim)
-		if (own || stands) && !otherOwn && !otherStands {
-			return false
-		}
-	}
-	return true
-}
-
-// heldBack says whether the operator has taken out all modems that the SIM is in.
-func (c *card) heldBack() bool {
-	for l := range c.lines {
-		if !l.held {
-			return false
-		}
-	}
-	return len(c.lines) > 0
-}
-
-// opens is from when the SIM may have one more message of the lane, to a recipient
-// that it doesn't know.
-func (c *card) opens(lane queue.Lane) time.Time {
-	at := c.from(lane)
-	if c.standing.RecipientsFull && c.turn.After(at) {
-		at = c.turn
-	}
-	return at
-}
-
-// allowance is how many messages of a lane the SIM may begin in a time, if each is to
-// a recipient that it doesn't know.
-func (c *card) allowance(now time.Time, life time.Duration, lane queue.Lane) int {
-	return min(c.left(now, life, lane), c.strangers())
-}
-
-// strangers is how many more recipients the SIM may have this month.
-func (c *card) strangers() int {
-	if u := c.standing.Recipients; u.Limit > 0 {
-		return max(0, u.Limit-u.Used)
-	}
-	return math.MaxInt
-}
-
-// left is how many messages of a lane the SIM may begin in a time to recipients that
-// it knows.
-func (c *card) left(now time.Time, life time.Duration, lane queue.Lane) int {
-	at := c.saidAt
-	if !c.said.IsZero() {
-		at = c.storeTime(now)
-	}
-	return c.standing.Allowance(at, at.Add(life), lane == queue.LaneNotice, 1)
-}
-
-// add is a sum that stops at the largest number.
-func add(a, b int) int {
-	if a > math.MaxInt-b {
-		return math.MaxInt
-	}
-	return a + b
-}
-
-// used takes what a SIM has begun out of the capacities.
-func (x *index) used() {
-	for _, c := range x.capacity {
-		if c.all != math.MaxInt {
-			c.all--
-		}
-		if c.of != math.MaxInt {
-			c.of--
-		}
-	}
-}
-
-// change lays a change over the limits of a SIM that the policy sets, in place of
-// the one before.
-func (x *index) change(imsi string, c budget.Change) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if delete(x.changes, imsi); len(c.Set()) > 0 {
-		x.changes[imsi] = c
-	}
-	clear(x.capacity)
-}
-
-// limitsOf are the limits in force of a SIM.
-func (x *index) limitsOf(imsi string) budget.Limits {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.changes[imsi].Over(x.configured(imsi))
-}
-
-// configured are the limits of a SIM that the policy sets.
-func (x *index) configured(imsi string) budget.Limits {
-	if c := x.cards[imsi]; c != nil {
-		return c.limits
-	}
-	return x.policy.limits("")
 }

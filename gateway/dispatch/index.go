@@ -6,7 +6,6 @@ import (
 
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
-	"smsotpd/storage"
 )
 
 // index holds the open messages in memory: which may be sent now and by which
@@ -65,62 +64,6 @@ type index struct {
 
 // lanes is how many there are.
 const lanes = int(queue.LaneNotice) + 1
-
-// entry is one open message; index.mu guards all but id. There are as many as
-// messages wait, so it is kept small.
-type entry struct {
-	id queue.ID
-	// created is for the age of the queue alone.
-	created moment
-	// rank is its place in the lane, by the store's clock; see rank.
-	rank storage.Time
-	// due is from when on it is to be sent, if send; advance is when time changes
-	// its state, watch when a report on it should have come.
-	due, advance, watch moment
-	at                  moment // its time in timed
-	// shut: the SIM that it is for may have no new recipient; that is asked again
-	// from then on.
-	shut moment
-	want *want
-	// by is the line that has chosen it, why the reasons for its line.
-	by  *line
-	why []string
-	// in is the heap of messages that may be sent in which it is, also one that it
-	// is in besides; see way.familiar.
-	in, also *heapOf[*entry]
-	// put is the newest load that has seen it, or after which it was seen.
-	put      uint64
-	sendable place
-	familiar place
-	timed    place
-	queued   place // in waiting
-	lane     queue.Lane
-	send     bool
-	// missed: the report on its newest attempt is missing, as told.
-	missed bool
-	// taken: a line has it and asks the store. dropped: it is in the index no more.
-	taken, dropped bool
-}
-
-// patience is how long a message waits for a SIM that it need not avoid before
-// any will do: longer than most sends take, so that a modem that hangs holds up
-// none but its own.
-const patience = 10 * time.Second
-
-func better(a, b *entry) bool {
-	if a.lane != b.lane {
-		return a.lane < b.lane
-	}
-	if a.rank != b.rank {
-		return a.rank < b.rank
-	}
-	return a.due < b.due
-}
-
-// sendables is a heap of messages that may be sent, the best first.
-func sendables() heapOf[*entry] {
-	return heapOf[*entry]{less: better, place: func(e *entry) *place { return &e.sendable }}
-}
 
 func newIndex(p Policy) *index {
 	x := &index{
@@ -193,47 +136,12 @@ func (x *index) put(id queue.ID, n news) {
 	x.sort(e, now)
 }
 
-// rank is a message's place among those that are due: that of its creation, so
-// that a try that went wrong does not put it behind later ones. Refused twice,
-// it goes behind what came until it is due again: numbers out of reach must not
-// hold up all others.
-func rank(m queue.Message) storage.Time {
-	if m.Refusals() > 1 {
-		return m.Due
-	}
-	return m.Created
-}
-
 // remove forgets a message.
 func (x *index) remove(id queue.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.forgetPromise(id)
 	x.drop(x.entries[id])
-}
-
-// failedFor is after what time something is tried again that should have worked,
-// with a message or a record that it needs.
-const failedFor = time.Minute
-
-// postpone lets a message be tried again a while later that could not be begun, or
-// moved on by time.
-func (x *index) postpone(id queue.ID) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e := x.entries[id]
-	if e == nil {
-		return
-	}
-	now := time.Now()
-	later := x.moment(now).add(failedFor)
-	if !e.send || e.due < later {
-		e.due = later
-	}
-	if e.advance == 0 || e.advance < later && x.moment(now) >= e.advance {
-		e.advance = later
-	}
-	x.sort(e, now)
 }
 
 // loading says that all messages will be put; see keep.
@@ -286,31 +194,6 @@ func (x *index) unsend(e *entry, chosen bool) {
 	}
 }
 
-// count counts the entry among those that wait to be sent; uncount does not any
-// more.
-func (x *index) count(e *entry) {
-	if e.queued == 0 {
-		x.waiting[e.lane].set(e)
-		x.pendingOf(e.want.way.rule)[e.lane]++
-	}
-}
-
-func (x *index) uncount(e *entry) {
-	if e.queued != 0 {
-		x.waiting[e.lane].remove(e)
-		x.pendingOf(e.want.way.rule)[e.lane]--
-	}
-}
-
-func (x *index) pendingOf(rule int) *[lanes]int {
-	n := x.pending[rule]
-	if n == nil {
-		n = new([lanes]int)
-		x.pending[rule] = n
-	}
-	return n
-}
-
 // sort puts the entry where its times say, and serves an idle line with it.
 func (x *index) sort(e *entry, now time.Time) {
 	// What a line has taken counts until its SIM's ledger does.
@@ -352,14 +235,6 @@ func (x *index) sort(e *entry, now time.Time) {
 	x.timed.set(e)
 	if first, _ := x.timed.first(); first == e {
 		x.hurry()
-	}
-}
-
-// hurry wakes whoever sleeps until the earliest time.
-func (x *index) hurry() {
-	select {
-	case x.sooner <- struct{}{}:
-	default:
 	}
 }
 
@@ -434,55 +309,53 @@ func (x *index) refused(e *entry) {
 	e.shut = x.moment(time.Now().Add(soon))
 }
 
-// matured is what time has brought.
-type matured struct {
-	// advance are the messages whose state time has changed, unreported those
-	// whose report should have come, and rescued those of them that another
-	// operator may have after all.
-	advance, unreported, rescued []queue.ID
-	// outdated are the SIMs of which the ledger's word is too old; see card.
-	outdated []string
-	// next is when there is more to do.
-	next time.Time
-}
+// failedFor is after what time something is tried again that should have worked,
+// with a message or a record that it needs.
+const failedFor = time.Minute
 
-// mature moves what has fallen due to where it may be sent, and returns what
-// else time has brought.
-func (x *index) mature() (out matured) {
+// postpone lets a message be tried again a while later that could not be begun, or
+// moved on by time.
+func (x *index) postpone(id queue.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	e := x.entries[id]
+	if e == nil {
+		return
+	}
 	now := time.Now()
-	out.outdated, out.next = x.matureCards(now), now.Add(time.Hour)
-	if c, ok := x.clocks.first(); ok && c.wake.Before(out.next) {
-		out.next = c.wake
+	later := x.moment(now).add(failedFor)
+	if !e.send || e.due < later {
+		e.due = later
 	}
-	out.rescued = x.rescue(now)
-	if len(x.stranded) > 0 && x.rescueAt.Before(out.next) {
-		out.next = x.rescueAt
+	if e.advance == 0 || e.advance < later && x.moment(now) >= e.advance {
+		e.advance = later
 	}
-	present := x.moment(now)
-	for {
-		e, ok := x.timed.first()
-		if !ok {
-			return out
-		}
-		if e.at > present {
-			if at := x.time(e.at); at.Before(out.next) {
-				out.next = at
-			}
-			return out
-		}
-		x.timed.remove(e)
-		if e.advance != 0 && e.advance <= present {
-			out.advance = append(out.advance, e.id)
-			e.advance = 0
-		}
-		if e.watch != 0 && e.watch <= present && !e.missed {
-			out.unreported = append(out.unreported, e.id)
-			e.missed = true
-		}
-		x.sort(e, now)
+	x.sort(e, now)
+}
+
+// count counts the entry among those that wait to be sent; uncount does not any
+// more.
+func (x *index) count(e *entry) {
+	if e.queued == 0 {
+		x.waiting[e.lane].set(e)
+		x.pendingOf(e.want.way.rule)[e.lane]++
 	}
+}
+
+func (x *index) uncount(e *entry) {
+	if e.queued != 0 {
+		x.waiting[e.lane].remove(e)
+		x.pendingOf(e.want.way.rule)[e.lane]--
+	}
+}
+
+func (x *index) pendingOf(rule int) *[lanes]int {
+	n := x.pending[rule]
+	if n == nil {
+		n = new([lanes]int)
+		x.pending[rule] = n
+	}
+	return n
 }
 
 // depth is how many messages wait to be sent in each lane, and since when the

@@ -1,13 +1,68 @@
 package dispatch
 
 import (
-	"math"
+	"context"
+	"errors"
 	"time"
 
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
+	"smsotpd/storage"
 )
+
+// restand reads anew what all SIMs may send.
+func (d *Dispatcher) restand(ctx context.Context) error {
+	var errs []error
+	for imsi, name := range d.index.names() {
+		errs = append(errs, d.standing(ctx, imsi, name))
+	}
+	return errors.Join(errs...)
+}
+
+// restandAnyway is Restand for who can do without.
+func (d *Dispatcher) restandAnyway(ctx context.Context, imsi string) {
+	if err := d.Restand(ctx, imsi); err != nil {
+		_, name := d.index.of(imsi)
+		d.o.Logger.Warn("what a SIM has sent can't be read; its next message shows what it may", "modem", name, "error", err)
+	}
+}
+
+// Restand reads anew what the SIM has sent and may send, after somebody else
+// changed its ledger.
+func (d *Dispatcher) Restand(ctx context.Context, imsi string) error {
+	name, _ := d.index.of(imsi)
+	return d.standing(ctx, imsi, name)
+}
+
+// standing reads what a SIM has sent and may send, by the name that the operator
+// gave it.
+func (d *Dispatcher) standing(ctx context.Context, imsi, name string) error {
+	d.index.name(imsi, name)
+	for {
+		asOf, limits := d.index.asOf(imsi), d.index.limitsOf(imsi)
+		var s budget.Standing
+		var at time.Time
+		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+			at = tx.Now()
+			s, err = d.o.Ledger.Standing(tx, imsi, limits)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if told, ok := d.index.restand(imsi, s, at, asOf); ok {
+			d.tellAll(told)
+			return nil
+		}
+	}
+}
+
+func (d *Dispatcher) tellAll(told []modem.Event) {
+	for _, e := range told {
+		d.o.Observer.Happened(e)
+	}
+}
 
 // asOf is how often the ledger has said something of a SIM; see restand.
 func (x *index) asOf(imsi string) uint64 {
@@ -103,19 +158,6 @@ func (x *index) giveBack(c *card, now time.Time) {
 	}
 }
 
-// resort sorts anew what waits for the SIM, or may go by it as by no other.
-func (x *index) resort(c *card, now time.Time) {
-	x.spill(c, now)
-	if c.standing.RecipientsFull {
-		x.meet(c, now)
-	}
-}
-
-// worn is how much the SIM has sent lately.
-func (c *card) worn(now time.Time) float64 {
-	return c.sent * math.Exp2(-float64(now.Sub(c.sentAt))/float64(loadHalf))
-}
-
 // spend says whether the card is spent for a lane no longer, or now.
 func (x *index) spend(c *card, now time.Time) (changed bool) {
 	later := now.Add(soon)
@@ -130,72 +172,3 @@ func (x *index) spend(c *card, now time.Time) (changed bool) {
 	x.era++
 	return true
 }
-
-// setClock says when time will change something about the card. What it has changed
-// by now and nobody has looked at yet stays.
-func (x *index) setClock(c *card, now time.Time) {
-	if c.clock != 0 && !c.wake.After(now) {
-		return
-	}
-	c.wake = time.Time{}
-	soonest := func(t time.Time) {
-		if t.After(now) && (c.wake.IsZero() || t.Before(c.wake)) {
-			c.wake = t
-		}
-	}
-	soonest(c.codes.Add(-soon))
-	soonest(c.codes)
-	soonest(c.notices.Add(-soon))
-	soonest(c.notices)
-	soonest(c.turn)
-	soonest(c.fades)
-	for l := range c.lines {
-		for _, s := range l.seats {
-			if s.open {
-				soonest(s.probeAt)
-			}
-		}
-	}
-	if c.wake.IsZero() {
-		x.clocks.remove(c)
-		return
-	}
-	x.clocks.set(c)
-	if first, _ := x.clocks.first(); first == c {
-		x.hurry()
-	}
-}
-
-// matureCards lets the lines of cards that time has changed look again, and
-// returns the SIMs of which the ledger is to say anew what it says.
-func (x *index) matureCards(now time.Time) (outdated []string) {
-	for {
-		c, ok := x.clocks.first()
-		if !ok || c.wake.After(now) {
-			return outdated
-		}
-		x.clocks.remove(c)
-		if over(c.turn, now) || over(c.fades, now) {
-			outdated = append(outdated, c.imsi)
-		}
-		for _, t := range []*time.Time{&c.turn, &c.fades} {
-			if over(*t, now) {
-				*t = time.Time{}
-			}
-		}
-		changed := x.spend(c, now)
-		x.setClock(c, now)
-		if changed && c.standing.RecipientsFull {
-			x.meet(c, now)
-		}
-		for l := range c.lines {
-			x.offer(l, now)
-		}
-		if changed {
-			x.offerNotices(now)
-		}
-	}
-}
-
-// over says whether a time has come, which zero never does.
-func over(t, now time.Time) bool { return !t.IsZero() && !t.After(now) }

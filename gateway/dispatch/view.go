@@ -40,9 +40,6 @@ func (d *Dispatcher) SIMs() []SIMView {
 // Health is how well a SIM does its work.
 func (d *Dispatcher) Health(imsi string) health.Rates { return d.health.Rates(time.Now(), imsi) }
 
-// Held says whether the operator has taken the modem out.
-func (d *Dispatcher) Held(modem string) bool { return d.index.isHeld(modem) }
-
 // Canary takes in that a test message by the SIM arrived at another of ours, or
 // did not.
 func (d *Dispatcher) Canary(sim string, ok bool) { d.health.Canary(time.Now(), sim, ok) }
@@ -60,18 +57,4 @@ func (x *index) views() []SIMView {
 	}
 	slices.SortFunc(views, func(a, b SIMView) int { return cmp.Compare(a.IMSI, b.IMSI) })
 	return views
-}
-
-func (x *index) isHeld(modem string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.held[modem]
-}
-
-// storeTime is what the store's clock shows now.
-func (c *card) storeTime(now time.Time) time.Time {
-	if c.said.IsZero() {
-		return now
-	}
-	return c.saidAt.Add(max(0, now.Sub(c.said)))
 }
