@@ -98,13 +98,13 @@ func (r *trial) line(rt *rapid.T, fits func(*line) bool) *line {
 	return fit[rapid.IntRange(0, len(fit)-1).Draw(rt, "line")]
 }
 
-func (r *trial) isFree(l *line) bool   { return r.holds[l] == nil && !r.idle[l] && !r.flies[l] }
+func (r *trial) isFree(l *line) bool { return r.holds[l] == nil && !r.idle[l] && !r.flies[l] }
 
-func (r *trial) isHeld(l *line) bool   { return r.holds[l] != nil }
+func (r *trial) isHeld(l *line) bool { return r.holds[l] != nil }
 
-func (r *trial) lands(l *line) bool    { return r.flies[l] && r.holds[l] == nil }
+func (r *trial) lands(l *line) bool { return r.flies[l] && r.holds[l] == nil }
 
-func (r *trial) leaves(l *line) bool   { return r.holds[l] == nil }
+func (r *trial) leaves(l *line) bool { return r.holds[l] == nil }
 
 func sim(rt *rapid.T, n string) string { return rapid.SampledFrom(sims()).Draw(rt, n) }
 
