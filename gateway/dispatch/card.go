@@ -37,6 +37,9 @@ type card struct {
 	// turn is when its day ends, and with it much of what the ledger said, and
 	// fades when its load is to be found out anew; zero once they were told.
 	turn, fades time.Time
+	// meets is how many of what was in the air when it could have no more
+	// recipients have not landed: it will know theirs.
+	meets int
 	// stood is how often the ledger said something.
 	stood uint64
 	// spent: it can send nothing of the lane for a while; see soon.

@@ -12,6 +12,9 @@ type matured struct {
 	// whose report should have come, and rescued those of them that another
 	// operator may have after all.
 	advance, unreported, rescued []queue.ID
+	// met are those that wait, and perhaps for a SIM that knows their recipients
+	// by now.
+	met []queue.ID
 	// outdated are the SIMs of which the ledger's word is too old; see card.
 	outdated []string
 	// next is when there is more to do.
@@ -28,7 +31,7 @@ func (x *index) mature() (out matured) {
 	if c, ok := x.clocks.first(); ok && c.wake.Before(out.next) {
 		out.next = c.wake
 	}
-	out.rescued = x.rescue(now)
+	out.rescued, out.met = x.rescue(now), x.acquaintances()
 	if len(x.stranded) > 0 && x.rescueAt.Before(out.next) {
 		out.next = x.rescueAt
 	}

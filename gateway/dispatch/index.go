@@ -39,6 +39,8 @@ type index struct {
 	// one, and that no other may have; they are looked at again at rescueAt.
 	stranded map[*entry]string
 	rescueAt time.Time
+	// met: a SIM that may have no more recipients knows one more; see known.go.
+	met bool
 	// clocks are the cards that time will change.
 	clocks heapOf[*card]
 	// held are the modems that the operator has taken out.

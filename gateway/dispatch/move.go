@@ -29,7 +29,7 @@ func (d *Dispatcher) keepTime(ctx context.Context) error {
 			return err
 		}
 		// The store's clock decides; it may have found it too early.
-		if err := d.refresh(ctx, moved); err != nil {
+		if err := d.refresh(ctx, append(moved, due.met...)); err != nil {
 			return err
 		}
 		if err := d.unreported(ctx, due.unreported); err != nil {

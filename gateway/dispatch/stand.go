@@ -87,6 +87,11 @@ func (x *index) restand(imsi string, s budget.Standing, at time.Time, asOf uint6
 func (x *index) stand(imsi string, s budget.Standing, at time.Time, sent *entry) (told []modem.Event) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if c := x.cardOf(imsi); c.meets > 0 {
+		c.meets--
+		x.met = true
+		x.hurry()
+	}
 	return x.standing(imsi, s, at, sent)
 }
 
@@ -124,6 +129,10 @@ func (x *index) standing(imsi string, s budget.Standing, at time.Time, sent *ent
 	changed := x.spend(c, now)
 	x.giveBack(c, now)
 	if before.RecipientsFull != s.RecipientsFull {
+		c.meets = 0
+		if s.RecipientsFull {
+			c.meets = s.InAir
+		}
 		x.era++
 		changed = true
 	}
