@@ -63,21 +63,13 @@ func (d *Dispatcher) Admit(ctx context.Context, a Admission) (cancel func(), err
 	return nil, &NoCapacityError{After: wait}
 }
 
-// admitBy is Admit for a message that one SIM alone may carry: that has room for
-// it, and all together have room for it and for what waits.
+// admitBy is Admit for a message that one SIM alone may carry.
 func (d *Dispatcher) admitBy(ctx context.Context, a Admission) (cancel func(), err error) {
 	known, err := d.contact(ctx, a.Recipient)
 	if err != nil {
 		return nil, err
 	}
-	knows := slices.Contains(known.SIMs, a.By)
-	wait, ok := d.index.admitBy(a, knows)
-	if ok {
-		cancel, wait, ok = d.index.admit(a)
-		if !ok && knows {
-			cancel, ok = d.index.admitKnown(a, []string{a.By})
-		}
-	}
+	cancel, wait, ok := d.index.admitBy(a, slices.Contains(known.SIMs, a.By))
 	if !ok {
 		return nil, &NoCapacityError{After: wait}
 	}
@@ -117,7 +109,11 @@ type promise struct {
 func (x *index) admit(a Admission) (cancel func(), wait time.Duration, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now, rule := time.Now(), x.ruleFor(a)
+	return x.letIn(a, time.Now())
+}
+
+func (x *index) letIn(a Admission, now time.Time) (cancel func(), wait time.Duration, ok bool) {
+	rule := x.ruleFor(a)
 	if x.limited() {
 		key := capacityKey{rule, a.Lane, a.Life.Truncate(lifeStep)}
 		c := x.capacity[key]
@@ -130,7 +126,7 @@ func (x *index) admit(a Admission) (cancel func(), wait time.Duration, ok bool) 
 			return nil, askAfter(c.soonest, now), false
 		}
 	}
-	return x.promise(a.ID, promise{rule, a.Lane, "", now}), 0, true
+	return x.promise(a.ID, promise{rule, a.Lane, a.By, now}), 0, true
 }
 
 // ruleFor is the rule of a message that asks for room.
@@ -150,20 +146,27 @@ func askAfter(opens, now time.Time) time.Duration {
 	return askAgain
 }
 
-// admitBy says whether one SIM alone has room for a message, besides what waits
-// for it; known: it has sent to the recipient this month. wait is when to ask
-// again if not.
-func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
+// admitBy is admit for a message that one SIM alone may carry: that has room for it,
+// besides what waits for it, and all together have room for it and for what waits.
+// known: it has sent to the recipient this month.
+func (x *index) admitBy(a Admission, known bool) (cancel func(), wait time.Duration, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now, c := time.Now(), x.cards[a.By]
-	switch {
-	case c == nil || len(c.lines) == 0 || c.heldBack():
-		return awayFor, false
-	case !known && c.strangers() <= c.own.Len():
-		return longSpent, false
+	if c == nil || len(c.lines) == 0 || c.heldBack() {
+		return nil, awayFor, false
 	}
-	return askAfter(c.from(a.Lane), now), c.left(now, a.Life, a.Lane) > c.own.Len()
+	waits := c.own.Len() + c.chosen.Len() + c.promised
+	if !known && c.strangers() <= waits {
+		return nil, longSpent, false
+	}
+	if c.left(now, a.Life, a.Lane) <= waits {
+		return nil, askAfter(c.from(a.Lane), now), false
+	}
+	if cancel, wait, ok = x.letIn(a, now); !ok && known {
+		cancel, ok = x.letInKnown(a, []string{a.By}, now)
+	}
+	return cancel, wait, ok
 }
 
 // admitKnown is admit for a message to a recipient that the SIMs know already: one
@@ -171,7 +174,11 @@ func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
 func (x *index) admitKnown(a Admission, sims []string) (cancel func(), ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now, rule := time.Now(), x.ruleFor(a)
+	return x.letInKnown(a, sims, time.Now())
+}
+
+func (x *index) letInKnown(a Admission, sims []string, now time.Time) (cancel func(), ok bool) {
+	rule := x.ruleFor(a)
 	for _, imsi := range sims {
 		c := x.cards[imsi]
 		if c == nil || c.strangers() == math.MaxInt || len(c.lines) == 0 || c.heldBack() {

@@ -126,6 +126,11 @@ func TestAdmissionByOneSIM(t *testing.T) {
 			}
 		}
 		admit("imsi-a", true)
+		cancel, err := h.d.Admit(t.Context(), h.askBy("imsi-a", "+33698765432"))
+		h.must(err)
+		admit("imsi-a", false) // it has room for one
+		cancel()
+		admit("imsi-a", true)
 		admit("imsi-c", false) // it isn't there
 		h.enqueueBy("imsi-a", "+33612345678", 5*time.Minute)
 		h.pass(time.Second)
