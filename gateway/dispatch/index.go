@@ -288,14 +288,8 @@ func (x *index) release(e *entry) {
 	}
 }
 
-// begun notes that a taken entry is being sent: nothing is to be done about it
-// until a put says what became of it.
-func (x *index) begun(e *entry) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.begin(e, time.Now())
-}
-
+// begin notes that a taken entry is being sent, or could not be: nothing is to be
+// done about it until a put says what became of it.
 func (x *index) begin(e *entry, now time.Time) {
 	e.taken, e.send, e.advance, e.watch, e.missed = false, false, 0, 0, false
 	if !e.dropped {
@@ -303,12 +297,17 @@ func (x *index) begin(e *entry, now time.Time) {
 	}
 }
 
-// refused notes that the SIM that wanted to begin the entry may not have its
-// recipient, which is not to be asked about again and again.
-func (x *index) refused(e *entry) {
+// refused notes that a taken entry could not be begun; the store is to be asked why.
+// full: the SIM may not have its recipient, which is not to be asked about again and
+// again.
+func (x *index) refused(e *entry, full bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	e.shut = x.moment(time.Now().Add(soon))
+	now := time.Now()
+	if full {
+		e.shut = x.moment(now.Add(soon))
+	}
+	x.begin(e, now)
 }
 
 // failedFor is after what time something is tried again that should have worked,

@@ -171,15 +171,10 @@ func (w *worker) tell(ctx context.Context, t *transition) error {
 		}
 	}
 	w.index.flew(w.line, lane(t.begun), t.begun != nil)
-	if t.take != nil {
-		w.index.begun(t.take)
-		if t.full {
-			w.index.refused(t.take)
-		}
-		if t.begun == nil {
-			if err := w.refresh(ctx, []queue.ID{t.take.id}); err != nil {
-				return err
-			}
+	if t.take != nil && t.begun == nil {
+		w.index.refused(t.take, t.full)
+		if err := w.refresh(ctx, []queue.ID{t.take.id}); err != nil {
+			return err
 		}
 	}
 	if t.settled != nil {
