@@ -228,12 +228,13 @@ func TestOtherOperatorComesLater(t *testing.T) {
 			failing(t, asEver, nil, func(t *testing.T, h *hall, id queue.ID) {
 				before := h.d.health.Rates(time.Now(), simA).Delivery
 				h.pass(unreportedFor)
-				b := other(h)
-				h.d.Hold(b.name, true)
+				b := "m" + simB[:6]
+				h.d.Hold(b, true)
+				other(h)
 				c.meanwhile(h, id)
 				h.pass(time.Minute)
 				h.wentBy(id, simA)
-				h.d.Hold(b.name, false)
+				h.d.Hold(b, false)
 				h.pass(10 * time.Second)
 				if after := h.d.health.Rates(time.Now(), simA).Delivery; c.moved && after.Samples > before.Samples+1 {
 					t.Errorf("reports were %+v, are %+v", before, after)
