@@ -1,12 +1,97 @@
 package dispatch
 
 import (
+	"context"
+	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
+	"smsotpd/modem"
+	"smsotpd/storage"
 )
+
+// Admission is a message that somebody wants to be sent.
+type Admission struct {
+	ID     queue.ID
+	Region string
+	// Number is the recipient's, E.164, and Recipient its token.
+	Number    string
+	Recipient []byte
+	Lane      queue.Lane
+	// Life is how long it could be begun.
+	Life time.Duration
+	// By is the only SIM that may carry it, whatever the rules say; "": any.
+	By string
+}
+
+// NoCapacityError says that the budgets of all SIMs that might send a message
+// are spent for as long as it could be begun, by what waits already.
+type NoCapacityError struct {
+	// After is when to ask again.
+	After time.Duration
+}
+
+func (e *NoCapacityError) Error() string {
+	return fmt.Sprintf("the budgets of all SIMs are spent for %v at least", e.After.Round(time.Second))
+}
+
+// Admit gives room to a message that is about to be queued, or returns a
+// *NoCapacityError. It is given back by cancel if the message is not queued after
+// all; else cancel does nothing.
+func (d *Dispatcher) Admit(ctx context.Context, a Admission) (cancel func(), err error) {
+	if a.By != "" {
+		return d.admitBy(ctx, a)
+	}
+	cancel, wait, ok := d.index.admit(a)
+	if ok {
+		return cancel, nil
+	}
+	// A SIM that may have no more recipients has more for those it knows.
+	known, err := d.contact(ctx, a.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	if cancel, ok = d.index.admitKnown(a, known.SIMs); ok {
+		return cancel, nil
+	}
+	if d.comingUp() {
+		wait = min(wait, tillReady)
+	}
+	return nil, &NoCapacityError{After: wait}
+}
+
+// admitBy is Admit for a message that one SIM alone may carry.
+func (d *Dispatcher) admitBy(ctx context.Context, a Admission) (cancel func(), err error) {
+	known, err := d.contact(ctx, a.Recipient)
+	if err != nil {
+		return nil, err
+	}
+	cancel, wait, ok := d.index.admitBy(a, slices.Contains(known.SIMs, a.By))
+	if !ok {
+		return nil, &NoCapacityError{After: wait}
+	}
+	return cancel, nil
+}
+
+func (d *Dispatcher) contact(ctx context.Context, recipient []byte) (known budget.Contact, err error) {
+	err = d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
+		known, err = d.o.Ledger.Contact(tx, recipient)
+		return err
+	})
+	return known, err
+}
+
+// tillReady is about how long a modem takes until it can send.
+const tillReady = 5 * time.Second
+
+// comingUp says whether a modem is being made ready, whose SIM may have room: after
+// a start not all are seen at once.
+func (d *Dispatcher) comingUp() bool {
+	return slices.ContainsFunc(d.o.Fleet.Statuses(), func(s modem.Status) bool { return s.State == modem.Starting })
+}
 
 // promise is room that was given to a message which is not in the index yet.
 type promise struct {
@@ -18,49 +103,19 @@ type promise struct {
 	at time.Time
 }
 
-// capacityKey tells capacities apart that differ by what is asked for: how many
-// messages of a lane the SIMs of a rule may begin in a time.
-type capacityKey struct {
-	rule int
-	lane queue.Lane
-	life time.Duration
-}
-
-// capacity is how many more the SIMs of the rule may begin, and any SIM, as of a
-// time; under are the rules whose messages can go by the same SIMs only.
-type capacity struct {
-	of, all int
-	under   []int
-	at      time.Time
-	// soonest is when the first of its SIMs may send again.
-	soonest time.Time
-}
-
-const (
-	// capacityLasts is how long a capacity is believed.
-	capacityLasts = time.Second
-	// awayFor is how long a SIM that has gone is counted on.
-	awayFor = 2 * time.Minute
-	// lifeStep is what lives of messages are rounded down to.
-	lifeStep = 10 * time.Second
-	// promiseLasts is how long a message that was given room may take to come.
-	promiseLasts = time.Minute
-	// askAgain is when to ask again where no time is known.
-	askAgain = time.Minute
-	// longest is behind the next turn of every budget.
-	longest = 32 * 24 * time.Hour
-)
-
-// admit gives room to a message that could be begun for the given time, and
-// takes it back by the returned function, unless the message comes by put first.
-// ok is false if the budgets of all SIMs are spent for that long by what waits
-// already; wait is then when to ask again.
-func (x *index) admit(id queue.ID, rule int, lane queue.Lane, life time.Duration) (cancel func(), wait time.Duration, ok bool) {
+// admit gives room to a message, and takes it back by the returned function, unless
+// the message comes by put first. ok is false if the budgets of all SIMs are spent
+// for its life by what waits already; wait is then when to ask again.
+func (x *index) admit(a Admission) (cancel func(), wait time.Duration, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now := time.Now()
+	return x.letIn(a, time.Now())
+}
+
+func (x *index) letIn(a Admission, now time.Time) (cancel func(), wait time.Duration, ok bool) {
+	rule := x.ruleFor(a)
 	if x.limited() {
-		key := capacityKey{rule, lane, life.Truncate(lifeStep)}
+		key := capacityKey{rule, a.Lane, a.Life.Truncate(lifeStep)}
 		c := x.capacity[key]
 		if c == nil || now.Sub(c.at) > capacityLasts || !x.fits(c, key) {
 			x.breakPromises(now)
@@ -68,51 +123,75 @@ func (x *index) admit(id queue.ID, rule int, lane queue.Lane, life time.Duration
 			x.capacity[key] = c
 		}
 		if !x.fits(c, key) {
-			return nil, c.wait(now), false
+			return nil, askAfter(c.soonest, now), false
 		}
 	}
-	return x.promise(id, promise{rule, lane, "", now}), 0, true
+	return x.promise(a.ID, promise{rule, a.Lane, a.By, now}), 0, true
 }
 
-// wait is when to ask again.
-func (c *capacity) wait(now time.Time) time.Duration {
-	if wait := c.soonest.Sub(now); wait > 0 && wait < longest {
+// ruleFor is the rule of a message that asks for room.
+func (x *index) ruleFor(a Admission) int {
+	if a.By != "" {
+		return noRule
+	}
+	return x.policy.rule(a.Region, a.Number, a.Lane == queue.LaneNotice)
+}
+
+// askAfter is when to ask again where something opens at a time, zero if at no known
+// one.
+func askAfter(opens, now time.Time) time.Duration {
+	if wait := opens.Sub(now); wait > 0 && wait < longest {
 		return max(wait, time.Second)
 	}
 	return askAgain
 }
 
-// admitBy says whether one SIM alone has room for a message, besides what waits
-// for it; known: it has sent to the recipient this month. wait is when to ask
-// again if not.
-func (x *index) admitBy(a Admission, known bool) (wait time.Duration, ok bool) {
+// admitBy is admit for a message that one SIM alone may carry: that has room for it,
+// besides what waits for it, and all together have room for it and for what waits.
+// known: it has sent to the recipient this month.
+func (x *index) admitBy(a Admission, known bool) (cancel func(), wait time.Duration, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now, c := time.Now(), x.cards[a.By]
-	switch {
-	case c == nil || len(c.lines) == 0 || c.heldBack():
-		return awayFor, false
-	case c.standing.RecipientsFull && !known:
-		return longSpent, false
+	if c == nil || len(c.lines) == 0 || c.heldBack() {
+		return nil, awayFor, false
 	}
-	return max(c.from(a.Lane).Sub(now), time.Second), c.left(now, a.Life, a.Lane) > c.own.Len()
+	waits := c.own.Len() + c.chosen.Len() + c.promised
+	if !known && c.strangers() <= waits {
+		return nil, longSpent, false
+	}
+	if c.left(now, a.Life, a.Lane) <= waits {
+		return nil, askAfter(c.from(a.Lane), now), false
+	}
+	if cancel, wait, ok = x.letIn(a, now); !ok && known {
+		cancel, ok = x.letInKnown(a, []string{a.By}, now)
+	}
+	return cancel, wait, ok
 }
 
-// admitKnown is admit for a message to a recipient that the SIMs know already:
-// one that may have no more recipients has more for it.
-func (x *index) admitKnown(a Admission, rule int, sims []string) (cancel func(), ok bool) {
+// admitKnown is admit for a message to a recipient that the SIMs know already: one
+// that may have few more recipients, or none, has more room for it.
+func (x *index) admitKnown(a Admission, sims []string) (cancel func(), ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	now := time.Now()
+	return x.letInKnown(a, sims, time.Now())
+}
+
+func (x *index) letInKnown(a Admission, sims []string, now time.Time) (cancel func(), ok bool) {
+	rule := x.ruleFor(a)
 	for _, imsi := range sims {
 		c := x.cards[imsi]
-		if c == nil || !c.standing.RecipientsFull || len(c.lines) == 0 || c.heldBack() {
+		if c == nil || c.strangers() == math.MaxInt || len(c.lines) == 0 || c.heldBack() {
 			continue
 		}
 		if own, stands := x.policy.carries(rule, c.sim); !own && !stands {
 			continue
 		}
-		if c.left(now, a.Life, a.Lane) > c.promised+x.knownWait(c) {
+		waits := x.knownWait(c)
+		if !c.standing.RecipientsFull { // all that waits may be for it
+			waits = x.allWait(a.Lane)
+		}
+		if c.left(now, a.Life, a.Lane) > c.promised+waits {
 			return x.promise(a.ID, promise{rule, a.Lane, imsi, now}), true
 		}
 	}
@@ -168,181 +247,4 @@ func (x *index) breakPromises(now time.Time) {
 			x.forgetPromise(id)
 		}
 	}
-}
-
-// limited says whether any SIM has limits.
-func (x *index) limited() bool {
-	return x.policyLimits || len(x.changes) > 0
-}
-
-// fits says whether one more message fits, with what waits already: codes go
-// before notices.
-func (x *index) fits(c *capacity, key capacityKey) bool {
-	waiting := func(rule int) int {
-		n := x.pending[rule]
-		switch {
-		case n == nil:
-			return 0
-		case key.lane == queue.LaneCode:
-			return n[queue.LaneCode]
-		}
-		return n[queue.LaneCode] + n[queue.LaneNotice]
-	}
-	of, all := 0, 0
-	for _, rule := range c.under {
-		of += waiting(rule)
-	}
-	for rule := range x.pending {
-		all += waiting(rule)
-	}
-	return of < c.of && all < c.all
-}
-
-// measure finds out a capacity.
-func (x *index) measure(key capacityKey, now time.Time) *capacity {
-	c := &capacity{at: now}
-	there, carried := false, false
-	for _, sim := range x.cards {
-		if len(sim.lines) == 0 && now.Sub(sim.away) > awayFor || sim.heldBack() {
-			continue
-		}
-		there = true
-		n := sim.allowance(now, key)
-		c.all = add(c.all, n)
-		if own, stands := x.policy.carries(key.rule, sim.sim); own || stands {
-			carried = true
-			c.of = add(c.of, n)
-			if at := sim.opens(key.lane); at.After(now) && (c.soonest.IsZero() || at.Before(c.soonest)) {
-				c.soonest = at
-			}
-		}
-	}
-	// As with none configured: it waits for one.
-	if !carried {
-		c.of = math.MaxInt
-	}
-	if !there {
-		c.all = math.MaxInt
-	}
-	for rule := range x.pending {
-		if rule == key.rule || x.within(rule, key.rule) {
-			c.under = append(c.under, rule)
-		}
-	}
-	return c
-}
-
-// within says whether every SIM that carries the messages of one rule carries
-// those of the other.
-func (x *index) within(rule, other int) bool {
-	if other == noRule {
-		return true
-	}
-	for _, sim := range x.cards {
-		own, stands := x.policy.carries(rule, sim.sim)
-		otherOwn, otherStands := x.policy.carries(other, sim.sim)
-		if (own || stands) && !otherOwn && !otherStands {
-			return false
-		}
-	}
-	return true
-}
-
-// heldBack says whether the operator has taken out all modems that the SIM is in.
-func (c *card) heldBack() bool {
-	for l := range c.lines {
-		if !l.held {
-			return false
-		}
-	}
-	return len(c.lines) > 0
-}
-
-// opens is from when the SIM may have one more message of the lane, to a recipient
-// that it doesn't know.
-func (c *card) opens(lane queue.Lane) time.Time {
-	at := c.from(lane)
-	if c.standing.RecipientsFull && c.turn.After(at) {
-		at = c.turn
-	}
-	return at
-}
-
-// allowance is how many messages of a lane the SIM may begin in a time.
-func (c *card) allowance(now time.Time, key capacityKey) int {
-	if c.standing.RecipientsFull {
-		return 0
-	}
-	return c.left(now, key.life, key.lane)
-}
-
-// left is the same, for recipients that it knows.
-func (c *card) left(now time.Time, life time.Duration, lane queue.Lane) int {
-	at := c.saidAt
-	if !c.said.IsZero() {
-		at = c.storeTime(now)
-	}
-	return c.standing.Allowance(at, at.Add(life), lane == queue.LaneNotice, 1)
-}
-
-// add is a sum that stops at the largest number.
-func add(a, b int) int {
-	if a > math.MaxInt-b {
-		return math.MaxInt
-	}
-	return a + b
-}
-
-// used takes what a SIM has begun out of the capacities.
-func (x *index) used() {
-	for _, c := range x.capacity {
-		if c.all != math.MaxInt {
-			c.all--
-		}
-		if c.of != math.MaxInt {
-			c.of--
-		}
-	}
-}
-
-// change lays a change over the limits of a SIM that the policy sets, in place of
-// the one before.
-func (x *index) change(imsi string, c budget.Change) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if delete(x.changes, imsi); len(c.Set()) > 0 {
-		x.changes[imsi] = c
-	}
-	clear(x.capacity)
-}
-
-// limitsOf are the limits in force of a SIM.
-func (x *index) limitsOf(imsi string) budget.Limits {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.changes[imsi].Over(x.configured(imsi))
-}
-
-// configured are the limits of a SIM that the policy sets.
-func (x *index) configured(imsi string) budget.Limits {
-	if c := x.cards[imsi]; c != nil {
-		return c.limits
-	}
-	return x.policy.limits("")
-}
-
-// elsewhere says whether a line of another operator may carry the message.
-func (x *index) elsewhere(id queue.ID, operator string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e := x.entries[id]
-	if e == nil {
-		return false
-	}
-	for l := range x.way(e.want.way).seats {
-		if l.usable(e.lane) && l.card.operator != operator {
-			return true
-		}
-	}
-	return false
 }

@@ -2,10 +2,12 @@ package dispatch
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
 	"smsotpd/gateway/dispatch/budget"
+	"smsotpd/gateway/dispatch/route"
 	"smsotpd/gateway/queue"
 	"smsotpd/modem"
 )
@@ -41,5 +43,63 @@ func TestRefusedWhileModemsComeUp(t *testing.T) {
 		if after := refused(); after != tillReady {
 			t.Errorf("a modem comes up, and it is to be asked again in %v", after)
 		}
+	})
+}
+
+// No more new recipients are let in than the SIM may have, however much else it may
+// send; those that it knows are, besides.
+func TestNewRecipientsCountEachOther(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.under(func(p *Policy) { p.Limits.RecipientsPerMonth = 4 })
+		h.run()
+		h.sim(simA, 10*time.Second)
+		h.pass(0)
+		h.code(alice)
+		h.pass(15 * time.Second)
+		var ids []queue.ID
+		for i := range 10 {
+			if id, err := h.ask(queue.Address{To: fmt.Sprintf("+3361000000%d", i), Region: "FR"}, 5*time.Minute); err == nil {
+				ids = append(ids, id)
+			}
+			h.pass(0)
+		}
+		if len(ids) != 3 {
+			t.Errorf("%d let in, want 3", len(ids))
+		}
+		ids = append(ids, h.code(alice))
+		h.pass(time.Minute)
+		for _, id := range ids {
+			h.want(id, queue.Accepted)
+		}
+		h.stop()
+	})
+}
+
+// What was let in before another policy came takes no room from those that a rule of
+// the same number is about now.
+func TestRoomOverAReload(t *testing.T) {
+	fr := route.Rule{Name: "fr", Regions: []string{"FR"}, Operators: []string{"20801"}}
+	de := route.Rule{Name: "de", Regions: []string{"DE"}, Operators: []string{"20810"}}
+	inHall(t, func(t *testing.T, h *hall) {
+		h.under(func(p *Policy) { p.Limits.PerDay, p.Routes = 1, table(t, fr, de) })
+		h.run()
+		h.sim(simA, time.Second)
+		h.sim(simB, time.Second)
+		h.pass(0)
+		admit := func(region string) {
+			t.Helper()
+			_, err := h.d.Admit(t.Context(), Admission{
+				ID: queue.NewID(), Region: region, Number: alice, Recipient: h.queue.Number(alice), Life: 5 * time.Minute,
+			})
+			if err != nil {
+				t.Errorf("to %s: %v", region, err)
+			}
+		}
+		admit("FR")
+		p := h.policy
+		p.Routes = table(t, de, fr)
+		h.must(h.d.Reload(t.Context(), p))
+		admit("DE")
+		h.stop()
 	})
 }

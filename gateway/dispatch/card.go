@@ -1,12 +1,14 @@
 package dispatch
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/dispatch/route"
 	"smsotpd/gateway/queue"
+	"smsotpd/modem"
 )
 
 // card is one SIM that has been there since the start, whatever modem it is in.
@@ -32,9 +34,12 @@ type card struct {
 	standing       budget.Standing
 	said, saidAt   time.Time
 	codes, notices time.Time
-	// turn is when its day ends, and with it much of what the ledger said; zero
-	// once it was told to.
-	turn time.Time
+	// turn is when its day ends, and with it much of what the ledger said, and
+	// fades when its load is to be found out anew; zero once they were told.
+	turn, fades time.Time
+	// meets is how many of what was in the air when it could have no more
+	// recipients have not landed: it will know theirs.
+	meets int
 	// stood is how often the ledger said something.
 	stood uint64
 	// spent: it can send nothing of the lane for a while; see soon.
@@ -78,42 +83,6 @@ func (x *index) cardOf(imsi string) *card {
 	return c
 }
 
-// line is one modem session as the index sees it.
-type line struct {
-	queue.Carrier
-	card *card
-	held bool
-	// next is what the line means to send next, chosen while it was busy; an
-	// idle line may take it over.
-	next *entry
-	// waits: it waits in take, since when.
-	waits bool
-	since time.Time
-	seats []*seat
-	// carries is the lane of what it has in the air, flying whether it has
-	// something; takes is what it asks the store for.
-	carries queue.Lane
-	flying  bool
-	takes   *entry
-	// hand is where an idle line is handed an entry; it has room for one.
-	hand chan *entry
-}
-
-// usable says whether the line can be waited for with a message of the lane, to
-// whomever it goes.
-func (l *line) usable(lane queue.Lane) bool {
-	return !l.held && !l.card.spent[lane] && !l.card.standing.RecipientsFull
-}
-
-// hasNotice is 1 if the line has a notice in the air or asks the store for one,
-// or else 0.
-func (l *line) hasNotice() int {
-	if l.flying && l.carries == queue.LaneNotice || l.takes != nil && l.takes.lane == queue.LaneNotice {
-		return 1
-	}
-	return 0
-}
-
 // from is from when on the SIM may have one more message of the lane.
 func (c *card) from(lane queue.Lane) time.Time {
 	if lane == queue.LaneNotice && c.notices.After(c.codes) {
@@ -122,9 +91,37 @@ func (c *card) from(lane queue.Lane) time.Time {
 	return c.codes
 }
 
-// free says whether the line may have one more message of the lane now.
-func (x *index) free(l *line, lane queue.Lane, now time.Time) bool {
-	return !l.held && !l.card.from(lane).After(now) && (lane != queue.LaneNotice || x.room(l))
+// barred says whether perhaps nothing bars the lane but what is in the air.
+func (c *card) barred(lane queue.Lane, now time.Time) bool {
+	return never(c.standing.Codes) || lane == queue.LaneNotice && never(c.standing.Notices) && !c.codes.After(now)
+}
+
+// heldBack says whether the operator has taken out all modems that the SIM is in.
+func (c *card) heldBack() bool {
+	for l := range c.lines {
+		if !l.held {
+			return false
+		}
+	}
+	return len(c.lines) > 0
+}
+
+// worn is how much the SIM has sent lately.
+func (c *card) worn(now time.Time) float64 {
+	return c.sent * math.Exp2(-float64(now.Sub(c.sentAt))/float64(loadHalf))
+}
+
+// storeTime is what the store's clock shows now.
+func (c *card) storeTime(now time.Time) time.Time {
+	if c.said.IsZero() {
+		return now
+	}
+	return c.saidAt.Add(max(0, now.Sub(c.said)))
+}
+
+// event is one that a SIM's modem has its name on.
+func (c *card) event(kind modem.EventKind, detail string, at time.Time) modem.Event {
+	return modem.Event{Modem: c.modem, Kind: kind, Detail: detail, At: at}
 }
 
 // name gives a SIM the operator's name for it, "" for none.
@@ -160,53 +157,18 @@ func (x *index) of(imsi string) (name, modem string) {
 	return "", ""
 }
 
-// add makes a line known.
-func (x *index) add(l *line) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	c := x.cardOf(l.IMSI)
-	c.modem, c.away = l.Modem, time.Time{}
-	c.lines[l] = true
-	l.card, l.held = c, x.held[l.Modem]
-	x.lines[l] = true
-	for _, w := range x.ways {
-		x.seat(l, w)
-	}
-	x.era++
-	clear(x.capacity)
-	now := time.Now()
-	x.setClock(c, now)
-	if c.standing.RecipientsFull {
-		x.meet(c, now)
-	}
-	x.offerNotices(now)
-}
-
-// gone takes a line away.
-func (x *index) gone(l *line) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	now := time.Now()
-	x.stopWaiting(l)
-	l.flying, l.takes = false, nil
-	delete(x.lines, l)
-	delete(l.card.lines, l)
-	for _, s := range l.seats {
-		delete(s.way.seats, l)
-	}
-	if len(l.card.lines) == 0 {
-		l.card.away = now
-	}
-	x.era++
-	x.unchoose(l, now)
-	x.resort(l.card, now)
-	x.offerAll(now)
-}
-
 // spill sorts anew what waits for one SIM alone.
 func (x *index) spill(c *card, now time.Time) {
 	for _, e := range slices.Concat(c.own.all(), c.chosen.all()) {
 		x.sort(e, now)
+	}
+}
+
+// resort sorts anew what waits for the SIM, or may go by it as by no other.
+func (x *index) resort(c *card, now time.Time) {
+	x.spill(c, now)
+	if c.standing.RecipientsFull {
+		x.meet(c, now)
 	}
 }
 
@@ -236,75 +198,4 @@ func (x *index) rethink(imsi string) {
 	x.setClock(c, now)
 	x.resort(c, now)
 	x.offerAll(now)
-}
-
-// hold takes a modem out, or gives it back.
-func (x *index) hold(modem string, held bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if delete(x.held, modem); held {
-		x.held[modem] = true
-	}
-	var lines []*line
-	for l := range x.lines {
-		if l.Modem == modem {
-			l.held = held
-			lines = append(lines, l)
-		}
-	}
-	x.era++
-	clear(x.capacity)
-	now := time.Now()
-	for _, l := range lines {
-		if l.waits {
-			x.makeIdle(l)
-		}
-	}
-	for _, l := range lines {
-		if held {
-			x.unchoose(l, now)
-		}
-		x.resort(l.card, now)
-		x.offer(l, now)
-	}
-	x.offerAll(now)
-}
-
-// reload makes another policy hold. All messages are to be put again.
-func (x *index) reload(p Policy) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	p.Health = x.policy.Health
-	x.policy, x.policyLimits = p, p.limited()
-	for _, e := range x.entries {
-		x.uncount(e)
-		x.unsend(e, false)
-		e.send = false
-	}
-	for l := range x.lines {
-		x.stopSeats(l)
-	}
-	clear(x.ways)
-	clear(x.plain)
-	clear(x.pending)
-	clear(x.capacity)
-	for _, a := range x.admitted {
-		x.pendingOf(a.rule)[a.lane]++
-	}
-	for _, c := range x.cards {
-		x.rename(c, c.name)
-	}
-	x.era++
-}
-
-// flies says whether the modem has a message in the air, or is about to.
-func (x *index) flies(modem string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	for l := range x.lines {
-		if l.Modem == modem && (l.flying || l.takes != nil) {
-			return true
-		}
-	}
-	return false
 }

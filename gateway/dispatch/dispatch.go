@@ -19,7 +19,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,7 +130,7 @@ func New(o Options) *Dispatcher {
 		saved: map[string][]byte{},
 	}
 	d.health = health.New(o.Policy.Health, d.changed)
-	d.index.breaker, d.index.probe = d.breaker, d.mayProbe
+	d.index.breaker, d.index.probe = d.Distrusted, d.Probe
 	return d
 }
 
@@ -139,6 +138,9 @@ func New(o Options) *Dispatcher {
 // every attempt in the air is settled, which takes as long as the modems take
 // to answer or to be closed.
 func (d *Dispatcher) Run(ctx context.Context) error {
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	g, ctx := errgroup.WithContext(ctx)
 	// The watch begins before the load, so that nothing falls between.
 	wakes := d.o.Store.Watch(ctx, d.o.Queue.Prefix())
 	if err := d.begin(ctx); err != nil {
@@ -150,7 +152,6 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	if err := d.load(ctx); err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return d.follow(ctx, wakes) })
 	g.Go(func() error { return d.keepTime(ctx) })
 	g.Go(func() error { return d.settleLate(ctx) })
@@ -178,263 +179,6 @@ func (d *Dispatcher) man(ctx context.Context) error {
 			return err
 		}
 		workers.Go(func() { d.work(ctx, l) })
-	}
-}
-
-// load fills the index with the open messages. One that a dead session was
-// sending is in doubt from now on.
-func (d *Dispatcher) load(ctx context.Context) error {
-	load := d.index.loading()
-	for after := (queue.ID{}); ; {
-		var ids []queue.ID
-		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
-			ids, err = d.o.Queue.Open(tx, after, page)
-			return err
-		})
-		if err != nil || len(ids) == 0 {
-			if err == nil {
-				d.index.keep(load)
-			}
-			return err
-		}
-		if err := d.refresh(ctx, ids); err != nil {
-			return err
-		}
-		after = ids[len(ids)-1]
-	}
-}
-
-// refresh makes the index say what the store does of these messages.
-func (d *Dispatcher) refresh(ctx context.Context, ids []queue.ID) error {
-	for some := range slices.Chunk(ids, page) {
-		orphans, err := d.read(ctx, some)
-		if err != nil {
-			return err
-		}
-		if err := d.each(ctx, orphans, d.recover); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// read tells the index of the messages and returns those that another session
-// was sending.
-func (d *Dispatcher) read(ctx context.Context, ids []queue.ID) (orphans []queue.ID, err error) {
-	d.reading.Lock()
-	defer d.reading.Unlock()
-	err = d.o.Store.View(ctx, func(tx storage.Tx) error {
-		orphans = orphans[:0]
-		now := tx.Now()
-		for _, id := range ids {
-			m, err := d.o.Queue.Get(tx, id)
-			if errors.Is(err, queue.ErrNotFound) {
-				d.index.remove(id)
-				continue
-			}
-			if err != nil {
-				// One record that can't be read holds up no other.
-				d.o.Logger.Error("a message can't be read and is left alone", "message", id, "error", err)
-				d.index.remove(id)
-				continue
-			}
-			if m.State == queue.Sending && m.Lease.Session != d.o.Store.Session() {
-				orphans = append(orphans, id)
-			}
-			n := news{message: m, now: now, watch: d.watch(m)}
-			n.send, n.advance = d.o.Queue.Next(m, now)
-			if n.send, err = d.afterLease(tx, m, n.send); err != nil {
-				return err
-			}
-			if n.want, err = d.want(tx, id, m); err != nil {
-				return err
-			}
-			d.index.put(id, n)
-		}
-		return nil
-	})
-	return orphans, err
-}
-
-// afterLease is when a message that may be sent at the given time can be begun
-// here: not before the end of another living process's lease.
-func (d *Dispatcher) afterLease(tx storage.Tx, m queue.Message, send time.Time) (time.Time, error) {
-	if send.IsZero() || m.Lease == nil || m.Lease.Session == d.o.Store.Session() || !send.Before(m.Lease.Until.Time()) {
-		return send, nil
-	}
-	alive, err := storage.Alive(tx, m.Lease.Session)
-	if alive {
-		send = m.Lease.Until.Time()
-	}
-	return send, err
-}
-
-// follow keeps the index up to date with the store.
-func (d *Dispatcher) follow(ctx context.Context, wakes <-chan storage.Wake) error {
-	for wake := range wakes {
-		if wake.Lost {
-			if err := d.load(ctx); err != nil {
-				return err
-			}
-			continue
-		}
-		ids := make([]queue.ID, 0, len(wake.Keys))
-		for _, key := range wake.Keys {
-			if id, ok := d.o.Queue.KeyID(key); ok {
-				ids = append(ids, id)
-			}
-		}
-		if err := d.refresh(ctx, ids); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-// keepTime lets time do its work on the messages.
-func (d *Dispatcher) keepTime(ctx context.Context) error {
-	alarm := time.NewTimer(0)
-	defer alarm.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-alarm.C:
-		case <-d.index.sooner:
-		}
-		due := d.index.mature()
-		if err := d.each(ctx, due.advance, d.o.Queue.Advance); err != nil {
-			return err
-		}
-		// The store's clock decides; it may have found it too early.
-		if err := d.refresh(ctx, due.advance); err != nil {
-			return err
-		}
-		if err := d.unreported(ctx, due.unreported); err != nil {
-			return err
-		}
-		for _, imsi := range due.turned {
-			if err := d.restandOne(ctx, imsi); err != nil {
-				return err
-			}
-		}
-		alarm.Reset(time.Until(due.next))
-	}
-}
-
-// each applies a transition to every message, in a transaction of its own.
-func (d *Dispatcher) each(ctx context.Context, ids []queue.ID, do func(storage.Tx, queue.ID) (queue.Outcome, error)) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for _, id := range ids {
-		g.Go(func() error {
-			_, err := d.move(ctx, func(tx storage.Tx) (queue.Outcome, error) { return do(tx, id) })
-			if errors.Is(err, queue.ErrNotFound) {
-				return nil
-			}
-			if err == nil || storage.Ended(err) {
-				return err
-			}
-			// One message that can't be moved holds up no other.
-			d.o.Logger.Error("a message can't be moved on", "message", id, "error", err)
-			return nil
-		})
-	}
-	return g.Wait()
-}
-
-// move runs a transition with its hook, and tells of it once it is durable. It
-// tries again while the store is busy or full, since what was begun must end.
-func (d *Dispatcher) move(ctx context.Context, do func(storage.Tx) (queue.Outcome, error)) (queue.Outcome, error) {
-	var out queue.Outcome
-	err := d.insist(ctx, func() error {
-		return d.o.Store.Update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
-			if out, err = do(tx); err != nil || !out.Changed() {
-				return err
-			}
-			return d.o.Settled(tx, out)
-		})
-	})
-	if err == nil && out.Changed() {
-		d.o.Observer.Moved(out)
-	}
-	if err == nil && out.Duplicate {
-		d.o.Observer.Doubled(out)
-	}
-	return out, err
-}
-
-// insist repeats do until the store takes it, ctx ends or it fails otherwise.
-func (d *Dispatcher) insist(ctx context.Context, do func() error) error {
-	for {
-		err := do()
-		if !storage.Refused(err) {
-			return err
-		}
-		d.o.Logger.Warn("store refuses a transition, trying again", "error", err)
-		if !pause(ctx, retryStore) {
-			return ctx.Err()
-		}
-	}
-}
-
-// pause waits, and says whether ctx lived through it.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// Report takes in a delivery report. It returns when the report is durable.
-func (d *Dispatcher) Report(ctx context.Context, r modem.Report) error {
-	hold := queue.NewID()
-	matched := false
-	report := queue.Report{
-		IMSI: r.IMSI, Alias: r.Alias, MR: r.MR, Recipient: r.Recipient, SCTS: r.SCTS,
-		Status: r.Status, Fate: queue.Fate(r.Outcome()),
-	}
-	if report.IMSI == "" {
-		if err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
-			report.IMSI, err = d.whose(tx, report)
-			return err
-		}); err != nil {
-			return err
-		}
-	}
-	var at storage.Time
-	missed := false // as told before the report; afterwards the index may know no more
-	out, err := d.move(storage.WithPatience(ctx), func(tx storage.Tx) (out queue.Outcome, err error) {
-		at = storage.TimeOf(tx.Now())
-		out, matched, err = d.o.Queue.Reported(tx, report, hold)
-		missed = matched && d.wasMissed(out)
-		return out, err
-	})
-	if err == nil && matched {
-		d.judgeReport(out, at, missed)
-	}
-	if err == nil && !matched {
-		d.o.Logger.Debug("delivery report held: no attempt matches it yet", "mr", r.MR, "status", r.Status)
-	}
-	return err
-}
-
-// whose says which SIM a report is of that doesn't tell.
-func (d *Dispatcher) whose(tx storage.Tx, r queue.Report) (string, error) {
-	var all []string
-	for after := ""; ; {
-		some, err := d.o.Ledger.SIMs(tx, after, page)
-		if err != nil {
-			return "", err
-		}
-		if all = append(all, some...); len(some) < page {
-			return d.o.Queue.Whose(tx, r, all)
-		}
-		after = some[len(some)-1]
 	}
 }
 

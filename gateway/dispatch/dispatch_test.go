@@ -198,8 +198,9 @@ func TestLostWakes(t *testing.T) {
 				t.Errorf("message %d went out %d times", i, n)
 			}
 		}
+		h.cancel()
 		close(h.store.wakes)
-		h.stop()
+		h.must(<-h.ended)
 	})
 }
 

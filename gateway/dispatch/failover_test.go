@@ -208,6 +208,47 @@ func TestNoOtherOperator(t *testing.T) {
 	}
 }
 
+// What no other operator may have when its report is missed is moved once one may,
+// unless its report has come by then, its life is over or nobody wants it moved.
+func TestOtherOperatorComesLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(h *hall, id queue.ID)
+		moved     bool
+	}{
+		"nothing happens": {func(*hall, queue.ID) {}, true},
+		"it is reported":  {func(h *hall, id queue.ID) { h.reports(id, 0, alice, 0) }, false},
+		"its life ends":   {func(h *hall, _ queue.ID) { h.pass(5 * time.Minute) }, false},
+		"another policy": {func(h *hall, _ queue.ID) {
+			p := DefaultPolicy()
+			p.Failover = false
+			h.must(h.d.Reload(h.t.Context(), p))
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failing(t, asEver, nil, func(t *testing.T, h *hall, id queue.ID) {
+				before := h.d.health.Rates(time.Now(), simA).Delivery
+				h.pass(unreportedFor)
+				b := "m" + simB[:6]
+				h.d.Hold(b, true)
+				other(h)
+				c.meanwhile(h, id)
+				h.pass(time.Minute)
+				h.wentBy(id, simA)
+				h.d.Hold(b, false)
+				h.pass(10 * time.Second)
+				if after := h.d.health.Rates(time.Now(), simA).Delivery; c.moved && after.Samples > before.Samples+1 {
+					t.Errorf("reports were %+v, are %+v", before, after)
+				}
+				if c.moved {
+					h.wentBy(id, simA, simB)
+				} else {
+					h.wentBy(id, simA)
+				}
+			})
+		})
+	}
+}
+
 // Where reports are not usual, one that is missing says nothing.
 func TestReportsThatNeverComeMoveNothing(t *testing.T) {
 	inHall(t, func(t *testing.T, h *hall) {

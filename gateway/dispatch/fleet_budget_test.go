@@ -254,6 +254,26 @@ func TestRecipientsOfTheMonth(t *testing.T) {
 	})
 }
 
+// Of two messages to one recipient, the last that the SIM may have, the second goes
+// out as the first did, although the SIM did not know the recipient when it came.
+func TestLastRecipientTwice(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.under(func(p *Policy) { p.Limits.RecipientsPerMonth = 1 })
+		h.run()
+		h.sim(simA, time.Second)
+		h.pass(0)
+		first, second := h.enqueueTo(alice, 5*time.Minute), h.enqueueTo(alice, 5*time.Minute)
+		h.pass(20 * time.Second)
+		h.want(first, queue.Accepted)
+		h.want(second, queue.Accepted)
+		h.calm(100)
+		other := h.enqueueTo(bob, 5*time.Minute)
+		h.pass(time.Minute)
+		h.want(other, queue.Queued)
+		h.stop()
+	})
+}
+
 // Known recipients are let in as far as the SIM's other limits go.
 func TestKnownRecipientsCountEachOther(t *testing.T) {
 	inHall(t, func(t *testing.T, h *hall) {

@@ -6,7 +6,6 @@ import (
 
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/queue"
-	"smsotpd/storage"
 )
 
 // index holds the open messages in memory: which may be sent now and by which
@@ -36,6 +35,12 @@ type index struct {
 	cards   map[string]*card
 	// served are the entries whose recipients a SIM (IMSI) has this month.
 	served map[string]map[*entry]bool
+	// stranded are the messages that are to go by another operator than the given
+	// one, and that no other may have; they are looked at again at rescueAt.
+	stranded map[*entry]string
+	rescueAt time.Time
+	// met: a SIM that may have no more recipients knows one more; see known.go.
+	met bool
 	// clocks are the cards that time will change.
 	clocks heapOf[*card]
 	// held are the modems that the operator has taken out.
@@ -62,66 +67,10 @@ type index struct {
 // lanes is how many there are.
 const lanes = int(queue.LaneNotice) + 1
 
-// entry is one open message; index.mu guards all but id. There are as many as
-// messages wait, so it is kept small.
-type entry struct {
-	id queue.ID
-	// created is for the age of the queue alone.
-	created moment
-	// rank is its place in the lane, by the store's clock; see rank.
-	rank storage.Time
-	// due is from when on it is to be sent, if send; advance is when time changes
-	// its state, watch when a report on it should have come.
-	due, advance, watch moment
-	at                  moment // its time in timed
-	// shut: the SIM that it is for may have no new recipient; that is asked again
-	// from then on.
-	shut moment
-	want *want
-	// by is the line that has chosen it, why the reasons for its line.
-	by  *line
-	why []string
-	// in is the heap of messages that may be sent in which it is, also one that it
-	// is in besides; see way.familiar.
-	in, also *heapOf[*entry]
-	// put is the newest load that has seen it, or after which it was seen.
-	put      uint64
-	sendable place
-	familiar place
-	timed    place
-	queued   place // in waiting
-	lane     queue.Lane
-	send     bool
-	// missed: the report on its newest attempt is missing, as told.
-	missed bool
-	// taken: a line has it and asks the store. dropped: it is in the index no more.
-	taken, dropped bool
-}
-
-// patience is how long a message waits for a SIM that it need not avoid before
-// any will do: longer than most sends take, so that a modem that hangs holds up
-// none but its own.
-const patience = 10 * time.Second
-
-func better(a, b *entry) bool {
-	if a.lane != b.lane {
-		return a.lane < b.lane
-	}
-	if a.rank != b.rank {
-		return a.rank < b.rank
-	}
-	return a.due < b.due
-}
-
-// sendables is a heap of messages that may be sent, the best first.
-func sendables() heapOf[*entry] {
-	return heapOf[*entry]{less: better, place: func(e *entry) *place { return &e.sendable }}
-}
-
 func newIndex(p Policy) *index {
 	x := &index{
 		policy: p, policyLimits: p.limited(), plain: map[wayKey]*want{}, entries: map[queue.ID]*entry{}, ways: map[wayKey]*way{}, lines: map[*line]bool{},
-		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
+		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, stranded: map[*entry]string{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
 		pending: map[int]*[lanes]int{}, era: 1, sooner: make(chan struct{}, 1),
 		changes: map[string]budget.Change{}, capacity: map[capacityKey]*capacity{},
 		breaker: func(string, string) (bool, time.Time) { return false, time.Time{} },
@@ -183,18 +132,10 @@ func (x *index) put(id queue.ID, n news) {
 		e.due = e.shut
 	}
 	e.missed = e.missed && m.State == queue.Accepted
-	x.sort(e, now)
-}
-
-// rank is a message's place among those that are due: that of its creation, so
-// that a try that went wrong does not put it behind later ones. Refused twice,
-// it goes behind what came until it is due again: numbers out of reach must not
-// hold up all others.
-func rank(m queue.Message) storage.Time {
-	if m.Refusals() > 1 {
-		return m.Due
+	if !e.missed || m.Text == nil {
+		delete(x.stranded, e)
 	}
-	return m.Created
+	x.sort(e, now)
 }
 
 // remove forgets a message.
@@ -234,6 +175,7 @@ func (x *index) drop(e *entry) {
 	x.unsend(e, false)
 	x.timed.remove(e)
 	x.estrange(e)
+	delete(x.stranded, e)
 	delete(x.entries, e.id)
 	e.dropped = true
 }
@@ -252,31 +194,6 @@ func (x *index) unsend(e *entry, chosen bool) {
 	if e.by != nil && !chosen {
 		e.by.next, e.by = nil, nil
 	}
-}
-
-// count counts the entry among those that wait to be sent; uncount does not any
-// more.
-func (x *index) count(e *entry) {
-	if e.queued == 0 {
-		x.waiting[e.lane].set(e)
-		x.pendingOf(e.want.way.rule)[e.lane]++
-	}
-}
-
-func (x *index) uncount(e *entry) {
-	if e.queued != 0 {
-		x.waiting[e.lane].remove(e)
-		x.pendingOf(e.want.way.rule)[e.lane]--
-	}
-}
-
-func (x *index) pendingOf(rule int) *[lanes]int {
-	n := x.pending[rule]
-	if n == nil {
-		n = new([lanes]int)
-		x.pending[rule] = n
-	}
-	return n
 }
 
 // sort puts the entry where its times say, and serves an idle line with it.
@@ -320,14 +237,6 @@ func (x *index) sort(e *entry, now time.Time) {
 	x.timed.set(e)
 	if first, _ := x.timed.first(); first == e {
 		x.hurry()
-	}
-}
-
-// hurry wakes whoever sleeps until the earliest time.
-func (x *index) hurry() {
-	select {
-	case x.sooner <- struct{}{}:
-	default:
 	}
 }
 
@@ -379,14 +288,8 @@ func (x *index) release(e *entry) {
 	}
 }
 
-// begun notes that a taken entry is being sent: nothing is to be done about it
-// until a put says what became of it.
-func (x *index) begun(e *entry) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.begin(e, time.Now())
-}
-
+// begin notes that a taken entry is being sent, or could not be: nothing is to be
+// done about it until a put says what became of it.
 func (x *index) begin(e *entry, now time.Time) {
 	e.taken, e.send, e.advance, e.watch, e.missed = false, false, 0, 0, false
 	if !e.dropped {
@@ -394,67 +297,66 @@ func (x *index) begin(e *entry, now time.Time) {
 	}
 }
 
-// refused notes that the SIM that wanted to begin the entry may not have its
-// recipient, which is not to be asked about again and again.
-func (x *index) refused(e *entry) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	e.shut = x.moment(time.Now().Add(soon))
-}
-
-// matured is what time has brought.
-type matured struct {
-	// advance are the messages whose state time has changed, unreported those
-	// whose report should have come.
-	advance, unreported []queue.ID
-	// turned are the SIMs whose day has ended.
-	turned []string
-	// next is when there is more to do.
-	next time.Time
-}
-
-// mature moves what has fallen due to where it may be sent, and returns what
-// else time has brought.
-func (x *index) mature() (out matured) {
+// refused notes that a taken entry could not be begun; the store is to be asked why.
+// full: the SIM may not have its recipient, which is not to be asked about again and
+// again.
+func (x *index) refused(e *entry, full bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	now := time.Now()
-	out.turned, out.next = x.matureCards(now), now.Add(time.Hour)
-	if c, ok := x.clocks.first(); ok && c.wake.Before(out.next) {
-		out.next = c.wake
+	if full {
+		e.shut = x.moment(now.Add(soon))
 	}
-	present := x.moment(now)
-	for {
-		e, ok := x.timed.first()
-		if !ok {
-			return out
-		}
-		if e.at > present {
-			if at := x.time(e.at); at.Before(out.next) {
-				out.next = at
-			}
-			return out
-		}
-		x.timed.remove(e)
-		over := func(m moment) bool { return m != 0 && m <= present }
-		if over(e.advance) {
-			out.advance = append(out.advance, e.id)
-			e.advance = 0
-		}
-		if over(e.watch) && !e.missed {
-			out.unreported = append(out.unreported, e.id)
-			e.missed = true
-		}
-		x.sort(e, now)
-	}
+	x.begin(e, now)
 }
 
-// wasMissed says whether the report on the message was told to be missing.
-func (x *index) wasMissed(id queue.ID) bool {
+// failedFor is after what time something is tried again that should have worked,
+// with a message or a record that it needs.
+const failedFor = time.Minute
+
+// postpone lets a message be tried again a while later that could not be begun, or
+// moved on by time.
+func (x *index) postpone(id queue.ID) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	e := x.entries[id]
-	return e != nil && e.missed
+	if e == nil {
+		return
+	}
+	now := time.Now()
+	later := x.moment(now).add(failedFor)
+	if !e.send || e.due < later {
+		e.due = later
+	}
+	if e.advance == 0 || e.advance < later && x.moment(now) >= e.advance {
+		e.advance = later
+	}
+	x.sort(e, now)
+}
+
+// count counts the entry among those that wait to be sent; uncount does not any
+// more.
+func (x *index) count(e *entry) {
+	if e.queued == 0 {
+		x.waiting[e.lane].set(e)
+		x.pendingOf(e.want.way.rule)[e.lane]++
+	}
+}
+
+func (x *index) uncount(e *entry) {
+	if e.queued != 0 {
+		x.waiting[e.lane].remove(e)
+		x.pendingOf(e.want.way.rule)[e.lane]--
+	}
+}
+
+func (x *index) pendingOf(rule int) *[lanes]int {
+	n := x.pending[rule]
+	if n == nil {
+		n = new([lanes]int)
+		x.pending[rule] = n
+	}
+	return n
 }
 
 // depth is how many messages wait to be sent in each lane, and since when the

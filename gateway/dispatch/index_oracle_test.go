@@ -66,17 +66,21 @@ func (o oracle) classOf(l *line, key wayKey) class {
 	return noClass
 }
 
-// opens is from when on the line's SIM may have one more of the lane.
-func (o oracle) opens(l *line, lane queue.Lane) time.Time {
-	at := l.card.codes
-	if lane == queue.LaneNotice && l.card.notices.After(at) {
-		at = l.card.notices
+// opens says whether the line's SIM may have one more of the lane within a time: by
+// what the ledger said, or, of a line that lands, because only what is in the air
+// bars it.
+func (o oracle) opens(l *line, lane queue.Lane, within time.Duration) bool {
+	c, later := l.card, o.now.Add(within)
+	codes, notices := !c.codes.After(later), lane == queue.LaneCode || !c.notices.After(later)
+	noCodes, noNotices := never(c.standing.Codes), lane == queue.LaneNotice && never(c.standing.Notices)
+	if within == 0 {
+		return codes && notices || o.flies[l] && (noCodes || noNotices && codes)
 	}
-	return at
+	return (codes || noCodes) && (notices || noNotices && c.standing.InAir > 0)
 }
 
 func (o oracle) waitedFor(l *line, lane queue.Lane) bool {
-	return !l.held && !o.opens(l, lane).After(o.now.Add(soon)) && !l.card.standing.RecipientsFull
+	return !l.held && o.opens(l, lane, soon) && !l.card.standing.RecipientsFull
 }
 
 // sticksTo is the SIM that the message waits for, "" for any: the newest that its
@@ -102,7 +106,7 @@ func (o oracle) sticksTo(e *entry) string {
 
 // suits says whether the line is as good for the message as any.
 func (o oracle) suits(l *line, e *entry) bool {
-	return !l.held && o.classOf(l, e.want.way) == named && !o.opens(l, e.lane).After(o.now.Add(soon)) &&
+	return !l.held && o.classOf(l, e.want.way) == named && o.opens(l, e.lane, soon) &&
 		!slices.Contains(e.want.avoid, l.IMSI) && !slices.Contains(e.want.away, operatorOf(l.IMSI)) &&
 		(!l.card.standing.RecipientsFull || slices.Contains(e.want.served, l.IMSI))
 }
@@ -169,7 +173,7 @@ func (o oracle) notice(l *line) bool {
 
 // may says whether the line may be given the message now, and why not to probe.
 func (o oracle) may(l *line, e *entry) bool {
-	if l.held || o.opens(l, e.lane).After(o.now) || e.lane == queue.LaneNotice && !o.hasRoom(l) {
+	if l.held || !o.opens(l, e.lane, 0) || e.lane == queue.LaneNotice && !o.hasRoom(l) {
 		return false
 	}
 	if sim := o.sticksTo(e); sim != "" {
@@ -204,7 +208,7 @@ func (o oracle) firstKnown(e *entry) (found string) {
 		}
 		for _, l := range o.lines {
 			if l.IMSI == sim && !l.held && l.card.standing.RecipientsFull &&
-				!o.opens(l, e.lane).After(o.now.Add(soon)) && o.classOf(l, e.want.way) < best {
+				o.opens(l, e.lane, soon) && o.classOf(l, e.want.way) < best {
 				found, best = sim, o.classOf(l, e.want.way)
 			}
 		}
@@ -216,7 +220,7 @@ func (o oracle) firstKnown(e *entry) (found string) {
 // whether it works again.
 func (o oracle) mayProve(l *line, e *entry) bool {
 	if e.lane != queue.LaneCode || e.by != nil || o.sticksTo(e) != "" || o.shunned(l, e) ||
-		!o.waitedFor(l, e.lane) || o.opens(l, e.lane).After(o.now) || o.classOf(l, e.want.way) != doubted {
+		!o.waitedFor(l, e.lane) || !o.opens(l, e.lane, 0) || o.classOf(l, e.want.way) != doubted {
 		return false
 	}
 	_, at := o.distrusted(l.IMSI, e.want.way.region)

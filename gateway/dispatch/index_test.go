@@ -55,6 +55,13 @@ func (x *index) wait(l *line) {
 	x.makeIdle(l)
 }
 
+// begun notes that a line's entry is being sent.
+func (x *index) begun(e *entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.begin(e, time.Now())
+}
+
 // handed is what an idle line was handed, nil for nothing yet.
 func handed(l *line) *entry {
 	select {

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"slices"
 	"time"
+
+	"smsotpd/gateway/queue"
 )
 
 // A SIM that may have no more recipients this month still serves those that it
@@ -64,6 +66,21 @@ func (x *index) acquainted(l *line, now time.Time) *entry {
 		}
 	}
 	return found
+}
+
+// acquaintances are all messages that wait, once a SIM that may have no more
+// recipients has come to know one more: it may be theirs.
+func (x *index) acquaintances() (ids []queue.ID) {
+	if !x.met {
+		return nil
+	}
+	x.met = false
+	for lane := range x.waiting {
+		for _, e := range x.waiting[lane].all() {
+			ids = append(ids, e.id)
+		}
+	}
+	return ids
 }
 
 // meet sorts anew what is for recipients that the SIM knows, which it may send

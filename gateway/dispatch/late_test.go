@@ -159,6 +159,7 @@ func TestOneNumberThatIsNotReached(t *testing.T) {
 					return unreached
 				})
 			}
+			h.pass(0)
 			h.enqueue(5 * time.Minute)
 			h.pass(33 * time.Second)
 			want := map[int][]time.Duration{

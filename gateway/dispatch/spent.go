@@ -30,7 +30,7 @@ func parts(s budget.Standing) []struct {
 // spentFor is how long from the given time on nothing can be sent; 0 also where
 // only what is in the air bars it.
 func spentFor(s budget.Standing, at time.Time) time.Duration {
-	if s.Codes.IsZero() || s.Codes.Equal(budget.Never()) {
+	if s.Codes.IsZero() || never(s.Codes) {
 		return 0
 	}
 	return max(0, s.Codes.Sub(at))

@@ -3,8 +3,6 @@ package dispatch
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -75,13 +73,16 @@ func (d *Dispatcher) heed(ctx context.Context) error {
 	}
 }
 
-// breaker is health's word as the index needs it.
-func (d *Dispatcher) breaker(sim, region string) (open bool, probeAt time.Time) {
+// Distrusted says whether a SIM's breaker is open, altogether or for the region,
+// and from when on it may have a message to show that it works again.
+func (d *Dispatcher) Distrusted(sim, region string) (open bool, probeAt time.Time) {
 	state, until := d.health.State(time.Now(), sim, region)
 	return state != health.Closed, until
 }
 
-func (d *Dispatcher) mayProbe(sim, region string) bool {
+// Probe asks for leave to let a message show whether a distrusted SIM works
+// again. It is given to one at a time.
+func (d *Dispatcher) Probe(sim, region string) bool {
 	return d.health.Probe(time.Now(), sim, region)
 }
 
@@ -159,12 +160,6 @@ func (d *Dispatcher) judgeResult(m queue.Message, attempt int, r modem.Result) {
 	}
 }
 
-// wasMissed says whether the report that the outcome is of was told to be missing.
-func (d *Dispatcher) wasMissed(o queue.Outcome) bool {
-	m := o.Message
-	return o.Attempt < m.Moved || o.Attempt == len(m.Attempts)-1 && d.index.wasMissed(o.ID)
-}
-
 // judgeReport tells health of a report that came at the given time of the store;
 // missed: it was told to be missing.
 func (d *Dispatcher) judgeReport(o queue.Outcome, at storage.Time, missed bool) {
@@ -222,69 +217,4 @@ func carriers(messages []queue.Message) []carrier {
 		return sent
 	}
 	return delivered
-}
-
-// begin notes when the dispatcher has begun.
-func (d *Dispatcher) begin(ctx context.Context) error {
-	d.reading.Lock()
-	defer d.reading.Unlock()
-	return d.o.Store.View(ctx, func(tx storage.Tx) error {
-		d.began = tx.Now()
-		return nil
-	})
-}
-
-// watch is when a report on the message should have come; zero for none. What came
-// while the daemon was down has the usual time to be read.
-func (d *Dispatcher) watch(m queue.Message) time.Time {
-	if m.State != queue.Accepted || len(m.Attempts) == 0 {
-		return time.Time{}
-	}
-	a := m.Attempts[len(m.Attempts)-1]
-	if a.Result != queue.ResultAccepted || a.Fate != "" {
-		return time.Time{}
-	}
-	usual := d.usual(a, m.Region)
-	if at := a.Settled.Time(); at.After(d.began) {
-		return at.Add(usual)
-	}
-	return d.began.Add(usual)
-}
-
-// usual is how long after an attempt its report should have come.
-func (d *Dispatcher) usual(a queue.Attempt, region string) time.Duration {
-	usual, known := d.health.Usual(time.Now(), a.IMSI, region)
-	if !known {
-		return d.o.Policy.Health.MaxWait
-	}
-	return usual
-}
-
-// unreported deals with messages whose report should have come: the SIM is
-// judged by it, and the message goes out once more by another operator, where
-// reports are to be expected and there is one.
-func (d *Dispatcher) unreported(ctx context.Context, ids []queue.ID) error {
-	var move []queue.ID
-	for _, id := range ids {
-		var m queue.Message
-		err := d.o.Store.View(ctx, func(tx storage.Tx) (err error) {
-			m, err = d.o.Queue.Get(tx, id)
-			return err
-		})
-		if errors.Is(err, queue.ErrNotFound) || err == nil && d.watch(m).IsZero() {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("a message without its report: %w", err)
-		}
-		a := m.Attempts[len(m.Attempts)-1]
-		_, expected := d.health.Usual(time.Now(), a.IMSI, m.Region)
-		if due := a.Settled.Time().Add(d.usual(a, m.Region)); due.After(d.began) { // or else it was judged, or nobody looked
-			d.health.Missing(time.Now(), a.IMSI, m.Region)
-		}
-		if expected && d.index.failover() && d.o.Queue.Movable(m) && d.index.elsewhere(id, operatorOf(a.IMSI)) {
-			move = append(move, id)
-		}
-	}
-	return d.each(ctx, move, d.o.Queue.Move)
 }

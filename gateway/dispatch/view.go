@@ -2,7 +2,6 @@ package dispatch
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
@@ -41,28 +40,9 @@ func (d *Dispatcher) SIMs() []SIMView {
 // Health is how well a SIM does its work.
 func (d *Dispatcher) Health(imsi string) health.Rates { return d.health.Rates(time.Now(), imsi) }
 
-// Held says whether the operator has taken the modem out.
-func (d *Dispatcher) Held(modem string) bool { return d.index.isHeld(modem) }
-
-// Distrusted says whether a SIM's breaker is open, altogether or for the region,
-// and from when on it may have a message to show that it works again.
-func (d *Dispatcher) Distrusted(sim, region string) (open bool, probeAt time.Time) {
-	return d.breaker(sim, region)
-}
-
 // Canary takes in that a test message by the SIM arrived at another of ours, or
 // did not.
 func (d *Dispatcher) Canary(sim string, ok bool) { d.health.Canary(time.Now(), sim, ok) }
-
-// Probe asks for leave to let a message show whether a distrusted SIM works
-// again. It is given to one at a time.
-func (d *Dispatcher) Probe(sim, region string) bool { return d.mayProbe(sim, region) }
-
-// Restand reads anew what the SIM has sent and may send, after somebody else
-// changed its ledger.
-func (d *Dispatcher) Restand(ctx context.Context, imsi string) error {
-	return d.restandOne(ctx, imsi)
-}
 
 func (x *index) views() []SIMView {
 	x.mu.Lock()
@@ -77,18 +57,4 @@ func (x *index) views() []SIMView {
 	}
 	slices.SortFunc(views, func(a, b SIMView) int { return cmp.Compare(a.IMSI, b.IMSI) })
 	return views
-}
-
-func (x *index) isHeld(modem string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.held[modem]
-}
-
-// storeTime is what the store's clock shows now.
-func (c *card) storeTime(now time.Time) time.Time {
-	if c.said.IsZero() {
-		return now
-	}
-	return c.saidAt.Add(max(0, now.Sub(c.said)))
 }

@@ -126,6 +126,11 @@ func TestAdmissionByOneSIM(t *testing.T) {
 			}
 		}
 		admit("imsi-a", true)
+		cancel, err := h.d.Admit(t.Context(), h.askBy("imsi-a", "+33698765432"))
+		h.must(err)
+		admit("imsi-a", false) // it has room for one
+		cancel()
+		admit("imsi-a", true)
 		admit("imsi-c", false) // it isn't there
 		h.enqueueBy("imsi-a", "+33612345678", 5*time.Minute)
 		h.pass(time.Second)
@@ -160,22 +165,11 @@ func TestNoNewRecipientForTheOnlySIM(t *testing.T) {
 		if err := admit("+33698765432"); err == nil {
 			t.Error("a new recipient was admitted")
 		}
-		begun := h.store.updates.Load()
+		h.calm(10)
 		id := h.enqueueBy("imsi-a", "+33698765432", 5*time.Minute)
-		// Virtual time would stand still while the store is asked without a pause.
-		bounded := func(bool) error {
-			if h.store.updates.Load()-begun > 100 {
-				return storage.ErrBusy
-			}
-			return nil
-		}
-		h.store.refuse.Store(&bounded)
 		h.pass(time.Minute)
-		if n := h.store.updates.Load() - begun; n > 10 {
-			t.Errorf("%d commits were asked for in a minute", n)
-		}
 		h.want(id, queue.Queued)
-		h.store.refuse.Store(nil)
+		h.refusing(nil)
 		known := h.enqueueBy("imsi-a", "+33612345678", 5*time.Minute)
 		h.pass(time.Second)
 		h.want(known, queue.Accepted)
@@ -200,19 +194,9 @@ func TestRecipientOfTheMonthBefore(t *testing.T) {
 		h.pass(time.Second)
 		h.plug("b", h.takes(0))
 		h.pass(0)
-		begun := h.store.updates.Load()
-		bounded := func(bool) error {
-			if h.store.updates.Load()-begun > 100 {
-				return storage.ErrBusy
-			}
-			return nil
-		}
-		h.store.refuse.Store(&bounded)
+		h.calm(10)
 		id := h.enqueueTo(old, 5*time.Minute)
 		h.pass(time.Second)
-		if n := h.store.updates.Load() - begun; n > 10 {
-			t.Errorf("%d commits were asked for", n)
-		}
 		if m := h.want(id, queue.Accepted); m.Attempts[0].IMSI != "imsi-b" {
 			t.Errorf("sent by %s", m.Attempts[0].IMSI)
 		}

@@ -1,5 +1,7 @@
 package dispatch
 
+import "smsotpd/gateway/queue"
+
 // want is what a message asks of the SIM that is to send it.
 type want struct {
 	way wayKey
@@ -51,4 +53,18 @@ func (x *index) estrange(e *entry) {
 			delete(x.served, imsi)
 		}
 	}
+}
+
+// ruleOf is the rule of a message.
+func (x *index) ruleOf(region, number string, l queue.Lane) int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.policy.rule(region, number, l == queue.LaneNotice)
+}
+
+// needsNumber says whether rules ask for recipients' numbers.
+func (x *index) needsNumber() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.policy.Routes != nil && x.policy.Routes.NeedsNumber()
 }

@@ -24,7 +24,7 @@ type way struct {
 	seats map[*line]*seat
 	// bins are the messages that differ in the SIMs that they avoid; empty ones
 	// are dropped.
-	bins map[string]*bin
+	bins map[binKey]*bin
 	// idle are the lines that wait for a message of a lane, the best first.
 	idle [lanes]heapOf[*seat]
 	// probes are those of them that are distrusted and may show whether they
@@ -84,7 +84,7 @@ func (x *index) way(key wayKey) *way {
 		return w
 	}
 	w = &way{
-		key: key, index: x, seats: map[*line]*seat{}, bins: map[string]*bin{}, familiar: map[*card]*heapOf[*entry]{},
+		key: key, index: x, seats: map[*line]*seat{}, bins: map[binKey]*bin{}, familiar: map[*card]*heapOf[*entry]{},
 		probes: heapOf[*seat]{
 			less:  func(a, b *seat) bool { return a.probeAt.Before(b.probeAt) },
 			place: func(s *seat) *place { return &s.probe },
@@ -131,6 +131,12 @@ func (x *index) seat(l *line, w *way) {
 	}
 }
 
+// binKey is what the messages of a bin have in common; the SIMs are joined.
+type binKey struct {
+	lane        queue.Lane
+	avoid, away string
+}
+
 // bin are messages of a way and a lane that avoid the same SIMs.
 type bin struct {
 	way         *way
@@ -152,7 +158,7 @@ func (w *way) bin(e *entry, now time.Time) *bin {
 	if e.due.until(w.index.moment(now)) >= patience {
 		avoid = nil
 	}
-	key := strings.Join(avoid, " ") + "|" + strings.Join(e.want.away, " ") + "|" + e.lane.Name()
+	key := binKey{e.lane, strings.Join(avoid, " "), strings.Join(e.want.away, " ")}
 	b := w.bins[key]
 	if b == nil {
 		b = &bin{way: w, lane: e.lane, avoid: avoid, away: e.want.away, ready: sendables(), chosen: sendables()}
