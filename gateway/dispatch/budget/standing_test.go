@@ -122,6 +122,21 @@ func TestClockSetBack(t *testing.T) {
 	b.send(t, Charge{SIM: paris})
 }
 
+// So does one that is set back by a day: the day that was spent is still to come.
+func TestClockSetBackByADay(t *testing.T) {
+	b := newBench(nil, Limits{PerDay: 1, PerMonth: 9})
+	b.at(2026, time.March, 11, 12, 0)
+	b.send(t, Charge{SIM: paris})
+	b.at(2026, time.March, 10, 12, 0)
+	b.send(t, Charge{SIM: paris})
+	b.refused(t, Charge{SIM: paris}, "per_day", time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC))
+	if s := b.standing(t, paris); s.Month.Used != 2 {
+		t.Errorf("%+v", s.Month)
+	}
+	b.at(2026, time.March, 11, 0, 0)
+	b.send(t, Charge{SIM: paris})
+}
+
 // A zone that is set west of the one before doesn't give a day back.
 func TestZoneSetWest(t *testing.T) {
 	b := newBench(zoneOf(t, "Asia/Tokyo"), Limits{PerDay: 1})
