@@ -7,10 +7,11 @@ import (
 	"time"
 
 	"smsotpd/storage"
+	"smsotpd/storage/storagetest"
 )
 
 func TestNewest(t *testing.T) {
-	table, tx := storage.NewTable[record]("newest", 1), memory{}.begin()
+	table, tx := storage.NewTable[record]("newest", 1), begin(storagetest.Memory{})
 	at := func(n int) [8]byte { return storage.NewestKey(time.Unix(int64(n), 0)) }
 	for n := range 5 {
 		key := at(n)

@@ -67,7 +67,7 @@ func TestBalance(t *testing.T) {
 	if s := b.standing(t, lisbon); s.Balance != nil {
 		t.Errorf("the balance is %+v", s.Balance)
 	}
-	tx := storage.NewWriteSet(b, func() time.Time { return b.clock }, nil)
+	tx := storage.NewWriteSet(b.data, func() time.Time { return b.clock }, nil)
 	for _, amount := range []float64{math.NaN(), math.Inf(1)} {
 		if err := b.SetBalance(tx, paris, amount); err == nil {
 			t.Errorf("%v is a balance", amount)
@@ -82,7 +82,7 @@ func TestSIMs(t *testing.T) {
 		b.send(t, Charge{SIM: sim, Recipient: token(1)})
 	}
 	var got []string
-	view := storage.NewView(b, func() time.Time { return b.clock })
+	view := storage.NewView(b.data, func() time.Time { return b.clock })
 	for after := ""; ; after = got[len(got)-1] {
 		page, err := b.SIMs(view, after, 2)
 		must(t, err)
@@ -97,7 +97,7 @@ func TestSIMs(t *testing.T) {
 
 func TestChargeNeedsASIM(t *testing.T) {
 	b := newBench(nil, Limits{})
-	tx := storage.NewWriteSet(b, func() time.Time { return b.clock }, nil)
+	tx := storage.NewWriteSet(b.data, func() time.Time { return b.clock }, nil)
 	if _, err := b.Charge(tx, b.lim, Charge{}); err == nil {
 		t.Error("a charge without a SIM was booked")
 	}
