@@ -76,8 +76,11 @@ func (l *lives) checkMessage(rt *rapid.T, id ID, m Message) {
 	if resends > 1 {
 		rt.Fatalf("sent %d times after a doubt: %+v", resends, m.Attempts)
 	}
-	if m.Moved > 0 && maybe > 2 {
+	switch early := l.now().Before(f.expires) && l.now().Before(m.Confirm.Time()); {
+	case m.Moved > 0 && maybe > 2:
 		rt.Fatalf("moved, and sent %d times: %+v", maybe, m.Attempts)
+	case m.Moved > 0 && m.State == Unconfirmed && early && !f.withdrawn:
+		rt.Fatalf("moved, and its reports are waited for no more: %+v", m)
 	}
 
 	possible := !f.withdrawn
