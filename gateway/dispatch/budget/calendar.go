@@ -42,7 +42,7 @@ func nextMonth(day int) int {
 
 // begins is the day's first instant. Where clocks are set forward at midnight
 // there is none: the day begins when they are. Where they are set back to midnight
-// there are two.
+// there are two, and it begins at the first.
 func (c calendar) begins(day int) time.Time {
 	y, m, d := dateOf(day)
 	t := time.Date(y, m, d, 0, 0, 0, 0, c.zone)
