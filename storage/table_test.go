@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"smsotpd/storage"
+	"smsotpd/storage/storagetest"
 )
 
 type record struct {
@@ -27,7 +28,7 @@ type wider struct {
 func TestTable(t *testing.T) {
 	table := storage.NewTable[record]("things", 2)
 	neighbour := storage.NewTable[record]("thingsandmore", 1)
-	tx := memory{}.begin()
+	tx := begin(storagetest.Memory{})
 	at := time.Date(2026, 11, 23, 12, 0, 0, 123456000, time.UTC)
 	for i := range 5 {
 		want := record{Name: fmt.Sprint(i), At: storage.TimeOf(at), Raw: []byte{byte(i)}}
@@ -89,7 +90,7 @@ func TestTable(t *testing.T) {
 func TestTableVersions(t *testing.T) {
 	key := []byte("k")
 	old, now, later := storage.NewTable[record]("t", 1), storage.NewTable[record]("t", 2), storage.NewTable[wider]("t", 2)
-	tx := memory{}.begin()
+	tx := begin(storagetest.Memory{})
 	put := func(raw string) {
 		t.Helper()
 		if err := tx.Put([]byte("t/k"), []byte(raw)); err != nil {
@@ -127,18 +128,18 @@ func TestTableVersions(t *testing.T) {
 
 func FuzzTableDecode(f *testing.F) {
 	table := storage.NewTable[wider]("t", 1)
-	m := memory{}
-	tx := m.begin()
+	m := storagetest.Memory{}
+	tx := begin(m)
 	if err := table.Put(tx, []byte("k"), wider{Name: "n", At: 5, Raw: []byte{1}, More: map[int]bool{1: true}}); err != nil {
 		f.Fatal(err)
 	}
-	m.commit(tx)
+	m.Commit(tx)
 	f.Add(m["t/k"])
 	f.Add([]byte{})
 	f.Add([]byte{1, 0xbf})
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		m := memory{"t/k": raw}
-		tx := m.begin()
+		m := storagetest.Memory{"t/k": raw}
+		tx := begin(m)
 		v, err := table.Get(tx, []byte("k"))
 		switch {
 		case errors.Is(err, storage.ErrForeign), errors.Is(err, storage.ErrNewer):

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"smsotpd/storage"
+	"smsotpd/storage/storagetest"
 )
 
 // What an engine needs to guard a transaction: every key that the snapshot was
 // asked for, every range, every write; own writes are no reads.
 func TestWriteSetRecord(t *testing.T) {
-	m := memory{"a": []byte("1"), "c": []byte("1"), "e": []byte("1")}
-	w := m.begin()
+	m := storagetest.Memory{"a": []byte("1"), "c": []byte("1"), "e": []byte("1")}
+	w := begin(m)
 	_, err := w.Get([]byte("a"))
 	_, missing := w.Get([]byte("b"))
 	err = errors.Join(err, w.Put([]byte("c"), []byte("2")), w.Delete([]byte("d")), w.Put([]byte("x"), nil))
@@ -53,12 +54,12 @@ func TestWriteSetRecord(t *testing.T) {
 // A set that takes over a spent one's memory starts empty, and the spent one's
 // closure can do no harm.
 func TestWriteSetReuse(t *testing.T) {
-	m := memory{}
-	first := m.begin()
+	m := storagetest.Memory{}
+	first := begin(m)
 	if err := first.Put([]byte("a"), []byte("1")); err != nil {
 		t.Fatal(err)
 	}
-	m.commit(first)
+	m.Commit(first)
 	first.Close()
 	second := storage.NewWriteSet(m, nil, first)
 	if len(second.Touched()) != 0 || second.Size() != 0 || second.Err() != nil {
@@ -70,7 +71,7 @@ func TestWriteSetReuse(t *testing.T) {
 	if err := first.Put([]byte("c"), []byte("3")); !errors.Is(err, storage.ErrBounds) {
 		t.Errorf("the first set after its end: %v", err)
 	}
-	m.commit(second)
+	m.Commit(second)
 	if string(m["a"]) != "1" || string(m["b"]) != "2" || len(m) != 2 {
 		t.Errorf("the store holds %q", m)
 	}
@@ -78,8 +79,8 @@ func TestWriteSetReuse(t *testing.T) {
 
 // The engine's own keys are free: a migration step has all of MaxKeys.
 func TestWriteSetSystem(t *testing.T) {
-	m := memory{}
-	w := m.begin()
+	m := storagetest.Memory{}
+	w := begin(m)
 	system := w.System()
 	for i := range storage.MaxKeys {
 		err := errors.Join(w.Put(fmt.Appendf(nil, "k%03d", i), nil), system.Put(fmt.Appendf(nil, "!%03d", i), nil))
@@ -90,7 +91,7 @@ func TestWriteSetSystem(t *testing.T) {
 	if err := w.Put([]byte("one more"), nil); !errors.Is(err, storage.ErrBounds) {
 		t.Errorf("one more: %v", err)
 	}
-	w = m.begin()
+	w = begin(m)
 	if err := w.System().Put([]byte("!x"), []byte("1")); err != nil {
 		t.Fatal(err)
 	}

@@ -46,10 +46,8 @@ type ID [16]byte
 
 // newID is the id of what arrives at the given time; tail makes it unique.
 func newID(at time.Time, tail [8]byte) ID {
-	var id ID
-	binary.BigEndian.PutUint64(id[:8], ^uint64(max(0, at.UnixMicro()))) //nolint:gosec // not negative
-	copy(id[8:], tail[:])
-	return id
+	key := storage.NewestKey(at)
+	return ID(slices.Concat(key[:], tail[:]))
 }
 
 // String is the id in hex.
@@ -229,28 +227,11 @@ type Range struct {
 // List returns messages, the newest first. One that doesn't open any more has
 // neither sender nor content.
 func (b *Book) List(tx storage.Tx, r Range) ([]Message, error) {
-	var from, to []byte
-	if r.Before != (ID{}) {
-		from = slices.Concat(r.Before[:], []byte{0})
-	}
-	if r.After != (ID{}) {
-		to = r.After[:]
-	}
-	rows, err := b.messages.Scan(tx, from, to, r.Limit)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Message, 0, len(rows))
-	for _, row := range rows {
-		if len(row.Key) != len(ID{}) {
-			return nil, fmt.Errorf("%w: inbound message key of %d bytes", storage.ErrForeign, len(row.Key))
-		}
-		list = append(list, b.message(ID(row.Key), row.Value))
-	}
-	return list, nil
+	return storage.Newest(tx, b.messages, r.After[:], r.Before[:], r.Limit, b.message)
 }
 
-func (b *Book) message(id ID, rec record) Message {
+func (b *Book) message(key []byte, rec record) Message {
+	id := ID(key)
 	sec, err := b.unseal(id, rec)
 	m := Message{
 		ID: id, Modem: rec.Modem, From: sec.From,

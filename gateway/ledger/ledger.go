@@ -15,7 +15,6 @@
 package ledger
 
 import (
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -53,16 +52,10 @@ var (
 type ID [8]byte
 
 // newID is the id of what is recorded at the given time.
-func newID(at time.Time) ID {
-	var id ID
-	binary.BigEndian.PutUint64(id[:], ^uint64(max(0, at.UnixMicro()))) //nolint:gosec // not negative
-	return id
-}
+func newID(at time.Time) ID { return storage.NewestKey(at) }
 
 // at is when it was recorded.
-func (id ID) at() time.Time {
-	return storage.Time(^binary.BigEndian.Uint64(id[:])).Time() //nolint:gosec // as newID made it
-}
+func (id ID) at() time.Time { return storage.NewestTime(id) }
 
 // String is the id in hex.
 func (id ID) String() string { return hex.EncodeToString(id[:]) }
@@ -183,28 +176,11 @@ type Range struct {
 // List returns entries, the newest first. One whose details don't open any
 // more has none.
 func (t *Trail) List(tx storage.Tx, r Range) ([]Entry, error) {
-	var from, to []byte
-	if r.Before != (ID{}) {
-		from = slices.Concat(r.Before[:], []byte{0})
-	}
-	if r.After != (ID{}) {
-		to = r.After[:]
-	}
-	rows, err := t.entries.Scan(tx, from, to, r.Limit)
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Entry, 0, len(rows))
-	for _, row := range rows {
-		if len(row.Key) != len(ID{}) {
-			return nil, fmt.Errorf("%w: audit entry key of %d bytes", storage.ErrForeign, len(row.Key))
-		}
-		list = append(list, t.entry(ID(row.Key), row.Value))
-	}
-	return list, nil
+	return storage.Newest(tx, t.entries, r.After[:], r.Before[:], r.Limit, t.entry)
 }
 
-func (t *Trail) entry(id ID, rec record) Entry {
+func (t *Trail) entry(key []byte, rec record) Entry {
+	id := ID(key)
 	e := Entry{
 		ID: id, At: id.at(),
 		Actor: rec.Actor, ActorID: rec.ActorID, Action: rec.Action, Subject: rec.Subject,

@@ -55,6 +55,8 @@ func (q *Queue) Late(tx storage.Tx, id ID, attempt int, s Settlement) (Outcome, 
 // unsent moves a message in doubt on, now that one of its doubts was a refusal.
 func (q *Queue) unsent(m *Message, r Result, now storage.Time) {
 	switch {
+	case m.Moved > 0 && m.mayStillArrive(): // by the operator that had it first
+		m.State = Accepted
 	case r == ResultDestination || r == ResultOurs:
 		m.State = Failed
 		if m.mayStillArrive() {

@@ -14,6 +14,8 @@
 //     possible.
 //   - An ambiguous attempt is followed by at most one more, of the same text,
 //     after its hold, and the message is marked a possible duplicate.
+//   - A message that was accepted, and of which nothing was reported since, may
+//     be moved to another operator once; then too its next attempt is marked.
 //   - Nothing is begun with less than Policy.MinLife to live.
 //   - A temporary report never overwrites a final one; delivered is final.
 package queue
@@ -122,7 +124,8 @@ type Message struct {
 	Lease *Lease       `cbor:"10,keyasint,omitempty"`
 	// Attempts are all tries, the oldest first.
 	Attempts []Attempt `cbor:"11,keyasint,omitempty"`
-	// PossibleDuplicate: it was sent again after an attempt in doubt.
+	// PossibleDuplicate: it was sent again after an attempt that was in doubt, or
+	// not reported on.
 	PossibleDuplicate bool `cbor:"12,keyasint,omitempty"`
 	// Hold is when an ambiguous message may be sent again.
 	Hold storage.Time `cbor:"13,keyasint,omitempty"`

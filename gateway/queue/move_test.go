@@ -86,6 +86,9 @@ func TestMovedMessages(t *testing.T) {
 	second := func(s Settlement) func(*testing.T, *office, ID) {
 		return func(t *testing.T, o *office, id ID) { o.send(t, id, "b", s) }
 	}
+	answered := func(r Result) func(*testing.T, *office, ID) {
+		return func(t *testing.T, o *office, id ID) { o.late(t, id, 1, Settlement{Result: r}) }
+	}
 	reported := func(t *testing.T, o *office, _ ID) { o.report(t, "b", 2, alice, FateDelivered, time.Time{}) }
 	expire := func(t *testing.T, o *office, id ID) {
 		o.pass(5 * time.Minute)
@@ -114,6 +117,11 @@ func TestMovedMessages(t *testing.T) {
 		"refused, and the phone was off":        {steps(second(Settlement{Result: ResultTemporary}), late(FateTrying)), Accepted, false},
 		"in doubt":                              {steps(second(doubt())), Ambiguous, true},
 		"in doubt for ever":                     {steps(second(doubt()), wait(31*time.Second)), Ambiguous, true},
+		"in doubt, then refused":                {steps(second(doubt()), answered(ResultTemporary)), Accepted, true},
+		"in doubt, then refused for good":       {steps(second(doubt()), answered(ResultDestination)), Accepted, true},
+		"in doubt, then refused, and it comes":  {steps(second(doubt()), answered(ResultSIM), late(FateDelivered)), Delivered, true},
+		"in doubt, the first given up, refused": {steps(second(doubt()), late(FateGaveUp), answered(ResultTemporary)), Undelivered, true},
+		"in doubt, then refused, and nothing":   {steps(second(doubt()), answered(ResultTemporary), wait(10*time.Minute)), Unconfirmed, true},
 		"in doubt, and the first comes":         {steps(second(doubt()), late(FateDelivered)), Delivered, true},
 		"nobody takes it":                       {steps(expire), Unconfirmed, true},
 		"nobody takes it, and the first comes":  {steps(expire, late(FateDelivered)), Delivered, true},

@@ -19,6 +19,10 @@ const (
 // at next is mapped again for about a microsecond each. Nothing is written through
 // the mapping, so nothing can be lost.
 //
+// Of a file of 250 MB, 20 transactions a second on 11 random keys each have 30 to
+// 90 MB mapped with it, 100 a second 20 to 190 MB, and 250 MB without it. Where the
+// store is as busy as it can be (1000 and more a second) nothing is gained by it.
+//
 // It is called at the beginning of a write transaction that sees a file of the
 // given size: nobody but that transaction moves the mapping, which is at least as
 // long.

@@ -46,7 +46,7 @@ func BenchmarkCharge(b *testing.B) {
 	l := busy(b)
 	c := Charge{SIM: paris, Recipient: token(1)}
 	for b.Loop() {
-		tx := storage.NewWriteSet(l, func() time.Time { return l.clock }, nil)
+		tx := storage.NewWriteSet(l.data, func() time.Time { return l.clock }, nil)
 		if _, err := l.Charge(tx, l.lim, c); err != nil {
 			b.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func BenchmarkSettle(b *testing.B) {
 		b.Fatal(spent)
 	}
 	for b.Loop() {
-		tx := storage.NewWriteSet(l, func() time.Time { return l.clock }, nil)
+		tx := storage.NewWriteSet(l.data, func() time.Time { return l.clock }, nil)
 		if _, err := l.Settle(tx, l.lim, c, Settlement{Result: Taken}); err != nil {
 			b.Fatal(err)
 		}

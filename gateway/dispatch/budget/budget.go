@@ -12,8 +12,9 @@
 //     the network took, within any 60 s, any 3600 s, and any day or month of
 //     the ledger's zone.
 //   - A message in the air counts in every window until it is settled, in the
-//     day and month that it then is; one that was taken counts in the day and
-//     month of its settlement, and in no other.
+//     day and month that it then is, but for no longer than a day, which no
+//     attempt lasts; one that was taken counts in the day and month of its
+//     settlement, and in no other.
 //   - Notices never use what is reserved for codes.
 //   - A limit of 0 is none. Without limits everything is allowed, and counted.
 //   - No count ever becomes negative, and records stay small: causes, moments
@@ -121,11 +122,11 @@ func (l *Ledger) Charge(tx storage.Tx, lim Limits, c Charge) (Standing, error) {
 	if err != nil {
 		return Standing{}, err
 	}
-	b := booked{Notice: c.Notice, Segments: c.segments(), Recipient: c.Recipient}
+	now := tx.Now()
+	b := booked{Notice: c.Notice, Segments: c.segments(), Recipient: c.Recipient, At: storage.TimeOf(now)}
 	if b.Counted, err = l.counted(tx, &r, c); err != nil {
 		return Standing{}, err
 	}
-	now := tx.Now()
 	standing := l.standing(&r, lim, now)
 	if err := standing.admit(b, r.fresh(b, r.month()), r.fresh(b, 0)); err != nil {
 		return standing, err
@@ -134,8 +135,9 @@ func (l *Ledger) Charge(tx storage.Tx, lim Limits, c Charge) (Standing, error) {
 	return l.standing(&r, lim, now), l.sims.Put(tx, []byte(c.SIM), r)
 }
 
-// Settle ends a charge, which must be the one that was booked. One that never
-// was, since an older version began the message, counts for what became of it.
+// Settle ends a charge, which must be the one that was booked. One that is not,
+// since an older version began the message or it was in the air for a day,
+// counts for what became of it.
 func (l *Ledger) Settle(tx storage.Tx, lim Limits, c Charge, s Settlement) (Standing, error) {
 	r, err := l.read(tx, c.SIM)
 	if err != nil {

@@ -41,12 +41,19 @@ func nextMonth(day int) int {
 }
 
 // begins is the day's first instant. Where clocks are set forward at midnight
-// there is none: the day begins when they are.
+// there is none: the day begins when they are. Where they are set back to midnight
+// there are two, and it begins at the first.
 func (c calendar) begins(day int) time.Time {
 	y, m, d := dateOf(day)
 	t := time.Date(y, m, d, 0, 0, 0, 0, c.zone)
-	if c.day(t) < day {
+	switch {
+	case c.day(t) < day:
 		_, t = t.ZoneBounds()
+	case c.day(t.Add(-1)) == day:
+		start, _ := t.ZoneBounds()
+		_, before := start.Add(-1).Zone()
+		_, after := t.Zone()
+		t = t.Add(time.Duration(after-before) * time.Second)
 	}
 	return t.UTC()
 }

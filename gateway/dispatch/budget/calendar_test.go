@@ -13,7 +13,10 @@ func TestDaysBeginAtTheirFirstInstant(t *testing.T) {
 		{"America/Sao_Paulo", "2018-11-04", "2018-11-04T03:00:00Z"}, // 00:00 is 01:00
 		{"America/Sao_Paulo", "2018-02-18", "2018-02-18T03:00:00Z"}, // 24:00 is 23:00
 		{"Africa/Cairo", "2026-04-24", "2026-04-23T22:00:00Z"},      // 00:00 is 01:00
-		{"Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"},      // was left out
+		{"Asia/Amman", "2015-10-30", "2015-10-29T21:00:00Z"},        // 01:00 is 00:00
+		{"Asia/Gaza", "2021-10-29", "2021-10-28T21:00:00Z"},
+		{"Atlantic/Azores", "2026-10-25", "2026-10-25T00:00:00Z"},
+		{"Pacific/Apia", "2011-12-30", "2011-12-30T10:00:00Z"}, // was left out
 		{"Pacific/Apia", "2011-12-31", "2011-12-30T10:00:00Z"},
 	} {
 		date, err := time.Parse(time.DateOnly, c.day)

@@ -62,25 +62,13 @@ func (c Change) Set() map[string]int {
 
 // Over is the base with what the change sets.
 func (c Change) Over(base Limits) Limits {
-	for _, pair := range [...]struct {
-		to   *int
-		from *int
-	}{
-		{&base.PerMinute, c.PerMinute},
-		{&base.PerHour, c.PerHour},
-		{&base.PerDay, c.PerDay},
-		{&base.PerMonth, c.PerMonth},
-		{&base.RecipientsPerMonth, c.RecipientsPerMonth},
-		{&base.SegmentsPerDay, c.SegmentsPerDay},
-		{&base.SegmentsPerMonth, c.SegmentsPerMonth},
-		{&base.NoticesPerMinute, c.NoticesPerMinute},
-		{&base.NoticesPerDay, c.NoticesPerDay},
-		{&base.Reserve, c.Reserve},
-		{&base.WarmUp.Days, c.WarmUpDays},
-		{&base.WarmUp.Start, c.WarmUpStart},
-	} {
-		if pair.from != nil {
-			*pair.to = *pair.from
+	if c == (Change{}) { // as it is for each message of most SIMs
+		return base
+	}
+	set := c.Set()
+	for _, s := range base.settings() {
+		if v, ok := set[s.key]; ok {
+			*s.value = v
 		}
 	}
 	return base

@@ -30,7 +30,7 @@ func TestEveryLimitCanBeChanged(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	for _, s := range want.settings() {
-		if c.Set()[s.key] != s.value {
+		if c.Set()[s.key] != *s.value {
 			t.Errorf("%s is %d", s.key, c.Set()[s.key])
 		}
 	}
@@ -52,9 +52,10 @@ func TestChangesLieOverOneAnother(t *testing.T) {
 		base, own := draw(t, "base"), draw(t, "own")
 		want := base.Set()
 		maps.Copy(want, own.Set())
-		for _, s := range own.Over(base.Over(Limits{})).settings() {
-			if s.value != want[s.key] {
-				t.Fatalf("%s: %d, want %d", s.key, s.value, want[s.key])
+		over := own.Over(base.Over(Limits{}))
+		for _, s := range over.settings() {
+			if *s.value != want[s.key] {
+				t.Fatalf("%s: %d, want %d", s.key, *s.value, want[s.key])
 			}
 		}
 	})

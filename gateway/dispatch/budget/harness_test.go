@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"maps"
-	"slices"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -12,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"smsotpd/storage"
+	"smsotpd/storage/storagetest"
 )
 
 const paris, lisbon = "208010000000001", "268010000000002"
@@ -24,12 +24,12 @@ type bench struct {
 	*Ledger
 	lim   Limits
 	clock time.Time
-	data  map[string][]byte
+	data  storagetest.Memory
 }
 
 func newBench(zone *time.Location, lim Limits) *bench {
 	return &bench{
-		Ledger: New(zone), lim: lim, data: map[string][]byte{},
+		Ledger: New(zone), lim: lim, data: storagetest.Memory{},
 		clock: time.Date(2026, 3, 10, 12, 0, 0, 0, time.UTC),
 	}
 }
@@ -46,26 +46,11 @@ func (b *bench) at(y int, m time.Month, d, hour, minute int) {
 	b.clock = time.Date(y, m, d, hour, minute, 0, 0, b.zone).UTC()
 }
 
-func (b *bench) Get(key []byte) ([]byte, bool, error) {
-	v, ok := b.data[string(key)]
-	return v, ok, nil
-}
-
-func (b *bench) Scan(start, end []byte, limit int) ([]storage.Entry, error) {
-	var found []storage.Entry
-	for _, k := range slices.Sorted(maps.Keys(b.data)) {
-		if key := []byte(k); bytes.Compare(key, start) >= 0 && (end == nil || bytes.Compare(key, end) < 0) && len(found) < limit {
-			found = append(found, storage.Entry{Key: key, Value: b.data[k]})
-		}
-	}
-	return found, nil
-}
-
 // do runs one transaction, which is kept if fn succeeds, and says how many keys
 // were written.
 func (b *bench) do(t rapid.TB, fn func(tx storage.Tx) error) int {
 	t.Helper()
-	w := storage.NewWriteSet(b, func() time.Time { return b.clock }, nil)
+	w := storage.NewWriteSet(b.data, func() time.Time { return b.clock }, nil)
 	err := fn(w)
 	if w.Err() != nil {
 		t.Fatal(w.Err())
@@ -76,17 +61,7 @@ func (b *bench) do(t rapid.TB, fn func(tx storage.Tx) error) int {
 			t.Fatal(err)
 		}
 	}
-	wrote := 0
-	for _, touch := range w.Touched() {
-		switch {
-		case touch.Put:
-			b.data[string(touch.Key)] = bytes.Clone(touch.Value)
-			wrote++
-		case touch.Deleted:
-			delete(b.data, string(touch.Key))
-			wrote++
-		}
-	}
+	wrote := b.data.Commit(w)
 	if err != nil && wrote > 0 {
 		t.Fatalf("a refused charge wrote %d keys", wrote)
 	}
@@ -155,7 +130,7 @@ func (b *bench) refused(t rapid.TB, c Charge, window string, until time.Time) {
 
 func (b *bench) standing(t rapid.TB, sim string) (s Standing) {
 	t.Helper()
-	view := storage.NewView(b, func() time.Time { return b.clock })
+	view := storage.NewView(b.data, func() time.Time { return b.clock })
 	s, err := b.Standing(view, sim, b.lim)
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +140,7 @@ func (b *bench) standing(t rapid.TB, sim string) (s Standing) {
 
 func (b *bench) contactOf(t rapid.TB, recipient []byte) Contact {
 	t.Helper()
-	c, err := b.Contact(storage.NewView(b, func() time.Time { return b.clock }), recipient)
+	c, err := b.Contact(storage.NewView(b.data, func() time.Time { return b.clock }), recipient)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,15 @@ type sent struct {
 }
 
 func (s sent) inAir() bool { return s.settled.IsZero() }
+
+// like says whether the ledger can't tell the two apart.
+func (s sent) like(c Charge) bool {
+	return s.SIM == c.SIM && s.Notice == c.Notice && s.segments() == c.segments() && string(s.Recipient) == string(c.Recipient)
+}
+
+// strayBy says whether it will be in the air for a day by then.
+func (s sent) strayBy(at time.Time) bool { return s.inAir() && at.Sub(s.begun) >= 24*time.Hour }
+
 func (s sent) taken() bool { return !s.inAir() && s.Result == Taken }
 
 // journal is what happened, and knows by slow and simple means what may.

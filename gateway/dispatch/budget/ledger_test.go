@@ -192,6 +192,7 @@ func TestSegments(t *testing.T) {
 
 func TestRecipientsOfTheMonth(t *testing.T) {
 	b := newBench(nil, Limits{RecipientsPerMonth: 2})
+	b.at(2026, time.March, 31, 23, 0)
 	to := func(n byte) Charge { return Charge{SIM: paris, Recipient: token(n)} }
 	b.send(t, to(1))
 	b.send(t, to(1))

@@ -31,29 +31,32 @@ type WarmUp struct{ Days, Start int }
 // message of the last minute is kept.
 const fastest = 600
 
+// highest is more than any SIM sends in a month.
+const highest = 1_000_000_000
+
 // maxReserve leaves notices something.
 const maxReserve = 90
 
 // setting is a limit with its name in the configuration.
 type setting struct {
 	key   string
-	value int
+	value *int
 }
 
-func (l Limits) settings() []setting {
+func (l *Limits) settings() []setting {
 	return []setting{
-		{"per_minute", l.PerMinute},
-		{"per_hour", l.PerHour},
-		{"per_day", l.PerDay},
-		{"per_month", l.PerMonth},
-		{"segments_per_day", l.SegmentsPerDay},
-		{"segments_per_month", l.SegmentsPerMonth},
-		{"recipients_per_month", l.RecipientsPerMonth},
-		{"notices_per_minute", l.NoticesPerMinute},
-		{"notices_per_day", l.NoticesPerDay},
-		{"warm_up_days", l.WarmUp.Days},
-		{"warm_up_start", l.WarmUp.Start},
-		{"reserve", l.Reserve},
+		{"per_minute", &l.PerMinute},
+		{"per_hour", &l.PerHour},
+		{"per_day", &l.PerDay},
+		{"per_month", &l.PerMonth},
+		{"segments_per_day", &l.SegmentsPerDay},
+		{"segments_per_month", &l.SegmentsPerMonth},
+		{"recipients_per_month", &l.RecipientsPerMonth},
+		{"notices_per_minute", &l.NoticesPerMinute},
+		{"notices_per_day", &l.NoticesPerDay},
+		{"warm_up_days", &l.WarmUp.Days},
+		{"warm_up_start", &l.WarmUp.Start},
+		{"reserve", &l.Reserve},
 	}
 }
 
@@ -76,10 +79,13 @@ func bounds() map[string][]string {
 func (l Limits) Validate() error {
 	values := map[string]int{}
 	for _, s := range l.settings() {
-		if s.value < 0 {
-			return fmt.Errorf("%s = %d is negative; 0 is no limit", s.key, s.value)
+		switch v := *s.value; {
+		case v < 0:
+			return fmt.Errorf("%s = %d is negative; 0 is no limit", s.key, v)
+		case v > highest:
+			return fmt.Errorf("%s = %d is more than %d; 0 is no limit", s.key, v, highest)
 		}
-		values[s.key] = s.value
+		values[s.key] = *s.value
 	}
 	switch {
 	case l.Reserve > maxReserve:
@@ -94,8 +100,8 @@ func (l Limits) Validate() error {
 	}
 	for _, s := range l.settings() {
 		for _, bound := range bounds()[s.key] {
-			if values[bound] > 0 && s.value > values[bound] {
-				return fmt.Errorf("%s = %d can never be reached: %s = %d is less", s.key, s.value, bound, values[bound])
+			if values[bound] > 0 && *s.value > values[bound] {
+				return fmt.Errorf("%s = %d can never be reached: %s = %d is less", s.key, *s.value, bound, values[bound])
 			}
 		}
 	}
@@ -126,8 +132,8 @@ func (l Limits) validateReserve() error {
 	for _, s := range l.settings() {
 		switch s.key {
 		case "per_minute", "per_hour", "per_day", "per_month", "segments_per_day", "segments_per_month":
-			if s.value > 0 && l.share(s.value) == 0 {
-				return fmt.Errorf("reserve = %d leaves notices nothing of %s = %d", l.Reserve, s.key, s.value)
+			if *s.value > 0 && l.share(*s.value) == 0 {
+				return fmt.Errorf("reserve = %d leaves notices nothing of %s = %d", l.Reserve, s.key, *s.value)
 			}
 		}
 	}
@@ -135,7 +141,7 @@ func (l Limits) validateReserve() error {
 }
 
 // share is what notices may use of a limit.
-func (l Limits) share(limit int) int { return limit - (limit*l.Reserve+99)/100 }
+func (l Limits) share(limit int) int { return limit - int((int64(limit)*int64(l.Reserve)+99)/100) }
 
 // daily is the limit of the SIM's n-th day, the first being 1.
 func (l Limits) daily(n int) int {

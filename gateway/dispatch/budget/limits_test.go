@@ -15,6 +15,7 @@ func TestValidate(t *testing.T) {
 		{PerDay: 100, WarmUp: WarmUp{Days: 14, Start: 10}},
 		{PerDay: 100, WarmUp: WarmUp{Days: 2, Start: 100}},
 		{PerMinute: 600, Reserve: 90},
+		{SegmentsPerMonth: 1_000_000_000, Reserve: 90},
 	}
 	for _, l := range good {
 		if err := l.Validate(); err != nil {
@@ -35,6 +36,7 @@ func TestValidate(t *testing.T) {
 		"warm_up_days = -1 is negative":                      {WarmUp: WarmUp{Days: -1}},
 		"warm_up_start = -1 is negative":                     {WarmUp: WarmUp{Start: -1}},
 		"reserve = 91 is out of range":                       {Reserve: 91},
+		"per_month = 1000000001 is more than 1000000000":     {PerMonth: 1_000_000_001, Reserve: 50},
 		"per_minute = 601: no SIM":                           {PerMinute: 601},
 		"notices_per_minute = 601: no SIM":                   {NoticesPerMinute: 601},
 		"warm_up_start = 5 needs warm_up_days":               {PerDay: 9, WarmUp: WarmUp{Start: 5}},
@@ -58,6 +60,13 @@ func TestValidate(t *testing.T) {
 		if err := l.Validate(); err == nil || !strings.HasPrefix(err.Error(), says) {
 			t.Errorf("%+v: %v, want %q", l, err, says)
 		}
+	}
+}
+
+// No reserve is lost to the machine's word, which on some boards has 32 bits.
+func TestShareOfAHighLimit(t *testing.T) {
+	if got := (Limits{Reserve: 90}).share(1_000_000_000); got != 100_000_000 {
+		t.Error(got)
 	}
 }
 

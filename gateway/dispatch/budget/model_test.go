@@ -98,7 +98,8 @@ func (m *model) begin(rt *rapid.T) {
 
 // until holds the ledger to when it says that the message may begin.
 func (m *model) until(rt *rapid.T, c Charge, until time.Time) {
-	if until.IsZero() {
+	stray := func(s sent) bool { return s.SIM == c.SIM && s.strayBy(until) }
+	if until.IsZero() || slices.ContainsFunc(m.all, stray) {
 		return
 	}
 	later := m.fork()
@@ -123,6 +124,8 @@ func (m *model) end(rt *rapid.T) {
 		return
 	}
 	s := &m.all[rapid.SampledFrom(air).Draw(rt, "which")]
+	// Of those that are alike the oldest is settled.
+	s = &m.all[slices.IndexFunc(m.all, func(o sent) bool { return o.inAir() && o.like(s.Charge) })]
 	s.Settlement = Settlement{Result: rapid.SampledFrom([]Result{Taken, Taken, Taken, Refused, Unsent}).Draw(rt, "result")}
 	if s.Result == Refused {
 		s.Cause = rapid.SampledFrom([]string{"cms 38", "cms 50"}).Draw(rt, "cause")
@@ -130,6 +133,16 @@ func (m *model) end(rt *rapid.T) {
 	s.settled = m.clock
 	m.lim = m.limits[s.SIM]
 	m.settle(rt, s.Charge, s.Settlement)
+}
+
+// leap lets time go on; what is in the air for a day is not any more.
+func (m *model) leap(d time.Duration) {
+	m.pass(d)
+	for i := range m.all {
+		if s := &m.all[i]; s.strayBy(m.clock) {
+			s.settled, s.Result = m.clock, Unsent
+		}
+	}
 }
 
 // look compares what is shown of the SIM.
@@ -243,7 +256,7 @@ func TestModel(t *testing.T) {
 			case 8, 9, 10, 11, 12, 13:
 				m.end(rt)
 			case 14, 15, 16, 17:
-				m.pass(drawLeap(rt, m.bench))
+				m.leap(drawLeap(rt, m.bench))
 			case 18:
 				m.Ledger = New(zone)
 			case 19:

@@ -57,6 +57,8 @@ type booked struct {
 	// Counted is the month in which the recipient counts as one of the SIM's
 	// already.
 	Counted int `cbor:"4,keyasint,omitempty"`
+	// At is when it began.
+	At storage.Time `cbor:"5,keyasint,omitempty"`
 }
 
 type failure struct {
@@ -84,6 +86,9 @@ const (
 	otherCause = "other"
 	// farBack is more days than a change of zone sets the calendar back.
 	farBack = 2
+	// longestAir is longer than any attempt lasts: what is in the air for so
+	// long was lost with its message, and nobody will settle it.
+	longestAir = storage.Time(24 * 60 * minute)
 )
 
 func (r *record) month() int { return monthOf(r.Day) }
@@ -93,13 +98,18 @@ func (r *record) month() int { return monthOf(r.Day) }
 // reset the clock: their minutes, hours and days begin anew, since nothing tells
 // when they would end.
 func (r *record) roll(now storage.Time, day int) {
-	if r.Newest > now {
+	reset := r.Newest > now
+	if reset {
 		r.First, r.Recent, r.Hour = min(r.First, now), nil, nil
 	}
-	if day > r.Day || day < r.Day-farBack {
+	if day > r.Day || day < r.Day-farBack || reset && day < r.Day {
 		r.turn(monthOf(day) != r.month())
 		r.Day = day
 	}
+	for i := range r.Air {
+		r.Air[i].At = min(r.Air[i].At, now)
+	}
+	r.Air = slices.DeleteFunc(r.Air, func(b booked) bool { return now-b.At >= longestAir })
 	at := r.Newest
 	for i, delta := range r.Recent {
 		if at -= storage.Time(delta / 2); at+minute <= now {

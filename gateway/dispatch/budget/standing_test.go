@@ -67,7 +67,7 @@ func TestBalance(t *testing.T) {
 	if s := b.standing(t, lisbon); s.Balance != nil {
 		t.Errorf("the balance is %+v", s.Balance)
 	}
-	tx := storage.NewWriteSet(b, func() time.Time { return b.clock }, nil)
+	tx := storage.NewWriteSet(b.data, func() time.Time { return b.clock }, nil)
 	for _, amount := range []float64{math.NaN(), math.Inf(1)} {
 		if err := b.SetBalance(tx, paris, amount); err == nil {
 			t.Errorf("%v is a balance", amount)
@@ -82,7 +82,7 @@ func TestSIMs(t *testing.T) {
 		b.send(t, Charge{SIM: sim, Recipient: token(1)})
 	}
 	var got []string
-	view := storage.NewView(b, func() time.Time { return b.clock })
+	view := storage.NewView(b.data, func() time.Time { return b.clock })
 	for after := ""; ; after = got[len(got)-1] {
 		page, err := b.SIMs(view, after, 2)
 		must(t, err)
@@ -97,7 +97,7 @@ func TestSIMs(t *testing.T) {
 
 func TestChargeNeedsASIM(t *testing.T) {
 	b := newBench(nil, Limits{})
-	tx := storage.NewWriteSet(b, func() time.Time { return b.clock }, nil)
+	tx := storage.NewWriteSet(b.data, func() time.Time { return b.clock }, nil)
 	if _, err := b.Charge(tx, b.lim, Charge{}); err == nil {
 		t.Error("a charge without a SIM was booked")
 	}
@@ -118,6 +118,21 @@ func TestClockSetBack(t *testing.T) {
 	}
 	b.send(t, Charge{SIM: paris})
 	b.refused(t, Charge{SIM: paris}, "per_day", time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC))
+	b.at(2026, time.March, 11, 0, 0)
+	b.send(t, Charge{SIM: paris})
+}
+
+// So does one that is set back by a day: the day that was spent is still to come.
+func TestClockSetBackByADay(t *testing.T) {
+	b := newBench(nil, Limits{PerDay: 1, PerMonth: 9})
+	b.at(2026, time.March, 11, 12, 0)
+	b.send(t, Charge{SIM: paris})
+	b.at(2026, time.March, 10, 12, 0)
+	b.send(t, Charge{SIM: paris})
+	b.refused(t, Charge{SIM: paris}, "per_day", time.Date(2026, 3, 11, 0, 0, 0, 0, time.UTC))
+	if s := b.standing(t, paris); s.Month.Used != 2 {
+		t.Errorf("%+v", s.Month)
+	}
 	b.at(2026, time.March, 11, 0, 0)
 	b.send(t, Charge{SIM: paris})
 }
