@@ -3,7 +3,6 @@ package dispatch
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -27,6 +26,10 @@ type Admission struct {
 	By string
 }
 
+// margin is how much of the life is counted on: a message takes its time in the air
+// before a limit by the minute counts it, and those that wait take theirs.
+func (a Admission) margin() time.Duration { return a.Life - a.Life/10 }
+
 // NoCapacityError says that the budgets of all SIMs that might send a message
 // are spent for as long as it could be begun, by what waits already.
 type NoCapacityError struct {
@@ -42,38 +45,20 @@ func (e *NoCapacityError) Error() string {
 // *NoCapacityError. It is given back by cancel if the message is not queued after
 // all; else cancel does nothing.
 func (d *Dispatcher) Admit(ctx context.Context, a Admission) (cancel func(), err error) {
-	if a.By != "" {
-		return d.admitBy(ctx, a)
+	var known budget.Contact
+	if a.By != "" || d.index.limits() {
+		if known, err = d.contact(ctx, a.Recipient); err != nil {
+			return nil, err
+		}
 	}
-	cancel, wait, ok := d.index.admit(a)
+	cancel, wait, ok := d.index.admit(a, known.SIMs)
 	if ok {
 		return cancel, nil
 	}
-	// A SIM that may have no more recipients has more for those it knows.
-	known, err := d.contact(ctx, a.Recipient)
-	if err != nil {
-		return nil, err
-	}
-	if cancel, ok = d.index.admitKnown(a, known.SIMs); ok {
-		return cancel, nil
-	}
-	if d.comingUp() {
+	if a.By == "" && d.comingUp() {
 		wait = min(wait, tillReady)
 	}
 	return nil, &NoCapacityError{After: wait}
-}
-
-// admitBy is Admit for a message that one SIM alone may carry.
-func (d *Dispatcher) admitBy(ctx context.Context, a Admission) (cancel func(), err error) {
-	known, err := d.contact(ctx, a.Recipient)
-	if err != nil {
-		return nil, err
-	}
-	cancel, wait, ok := d.index.admitBy(a, slices.Contains(known.SIMs, a.By))
-	if !ok {
-		return nil, &NoCapacityError{After: wait}
-	}
-	return cancel, nil
 }
 
 func (d *Dispatcher) contact(ctx context.Context, recipient []byte) (known budget.Contact, err error) {
@@ -97,36 +82,84 @@ func (d *Dispatcher) comingUp() bool {
 type promise struct {
 	rule int
 	lane queue.Lane
-	// by is the SIM that alone has room for it, "" for any; at is when it was
-	// given.
-	by string
-	at time.Time
+	// sims are those that alone may have room for it: the one that it is for, or
+	// those that know its recipient. at is when it was given.
+	sims []string
+	at   time.Time
 }
 
-// admit gives room to a message, and takes it back by the returned function, unless
-// the message comes by put first. ok is false if the budgets of all SIMs are spent
-// for its life by what waits already; wait is then when to ask again.
-func (x *index) admit(a Admission) (cancel func(), wait time.Duration, ok bool) {
+// admit gives room to a message to a recipient that these SIMs know, and takes it
+// back by the returned function, unless the message comes by put first. ok is false
+// if the budgets of all SIMs are spent for its life by what waits already; wait is
+// then when to ask again.
+func (x *index) admit(a Admission, known []string) (cancel func(), wait time.Duration, ok bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.letIn(a, time.Now())
+	now := time.Now()
+	if a.By != "" {
+		return x.letInBy(a, known, now)
+	}
+	if cancel, wait, ok = x.letIn(a, known, now); ok {
+		return cancel, 0, true
+	}
+	cancel, sooner, ok := x.letInKnown(a, known, now)
+	return cancel, min(wait, sooner), ok
 }
 
-func (x *index) letIn(a Admission, now time.Time) (cancel func(), wait time.Duration, ok bool) {
+// letIn lets in what fits whomever it is to.
+func (x *index) letIn(a Admission, known []string, now time.Time) (cancel func(), wait time.Duration, ok bool) {
 	rule := x.ruleFor(a)
+	x.pendingOf(rule) // which a capacity is to know of
 	if x.limited() {
-		key := capacityKey{rule, a.Lane, a.Life.Truncate(lifeStep)}
-		c := x.capacity[key]
-		if c == nil || now.Sub(c.at) > capacityLasts || !x.fits(c, key) {
-			x.breakPromises(now)
-			c = x.measure(key, now)
-			x.capacity[key] = c
-		}
-		if !x.fits(c, key) {
-			return nil, askAfter(c.soonest, now), false
+		key := capacityKey{rule, a.Lane, a.margin().Truncate(lifeStep)}
+		if c := x.capacityOf(key, now); !x.fits(c, key) {
+			return nil, x.askAgain(c, key, now), false
 		}
 	}
-	return x.promise(a.ID, promise{rule, a.Lane, a.By, now}), 0, true
+	return x.promise(a.ID, promise{rule, a.Lane, known, now}), 0, true
+}
+
+// letInKnown lets in what fits one of the SIMs that know the recipient: one that may
+// have few more recipients, or none, has more room for it.
+func (x *index) letInKnown(a Admission, known []string, now time.Time) (cancel func(), wait time.Duration, ok bool) {
+	rule, d, wait := x.ruleFor(a), demand(a.Lane, false), longest
+	for _, imsi := range known {
+		c := x.cards[imsi]
+		if c == nil || !c.scarce() || len(c.lines) == 0 || c.heldBack() {
+			continue
+		}
+		if own, stands := x.policy.carries(rule, c.sim); a.By == "" && !own && !stands {
+			continue
+		}
+		waits := x.acquainted[imsi]
+		if !c.standing.RecipientsFull { // all that waits may be for it
+			waits = x.allWait(a.Lane)
+		}
+		if c.left(now, a.margin(), d) > waits {
+			return x.promise(a.ID, promise{rule, a.Lane, known, now}), 0, true
+		}
+		wait = min(wait, opensIn([]*card{c}, d, waits, now))
+	}
+	return nil, wait, false
+}
+
+// letInBy lets in what one SIM alone may carry: that has room for it, besides what
+// waits for it, and all together have room for it and for what waits.
+func (x *index) letInBy(a Admission, known []string, now time.Time) (cancel func(), wait time.Duration, ok bool) {
+	c := x.cards[a.By]
+	if c == nil || len(c.lines) == 0 || c.heldBack() {
+		return nil, awayFor, false
+	}
+	met := slices.Contains(known, a.By)
+	d, waits := demand(a.Lane, !met), x.acquainted[a.By]
+	if c.left(now, a.margin(), d) <= waits {
+		return nil, opensIn([]*card{c}, d, waits, now), false
+	}
+	alone := []string{a.By}
+	if cancel, wait, ok = x.letIn(a, alone, now); !ok && met {
+		cancel, wait, ok = x.letInKnown(a, alone, now)
+	}
+	return cancel, wait, ok
 }
 
 // ruleFor is the rule of a message that asks for room.
@@ -137,91 +170,11 @@ func (x *index) ruleFor(a Admission) int {
 	return x.policy.rule(a.Region, a.Number, a.Lane == queue.LaneNotice)
 }
 
-// askAfter is when to ask again where something opens at a time, zero if at no known
-// one.
-func askAfter(opens, now time.Time) time.Duration {
-	if wait := opens.Sub(now); wait > 0 && wait < longest {
-		return max(wait, time.Second)
-	}
-	return askAgain
-}
-
-// admitBy is admit for a message that one SIM alone may carry: that has room for it,
-// besides what waits for it, and all together have room for it and for what waits.
-// known: it has sent to the recipient this month.
-func (x *index) admitBy(a Admission, known bool) (cancel func(), wait time.Duration, ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	now, c := time.Now(), x.cards[a.By]
-	if c == nil || len(c.lines) == 0 || c.heldBack() {
-		return nil, awayFor, false
-	}
-	waits := c.own.Len() + c.chosen.Len() + c.promised
-	if !known && c.strangers() <= waits {
-		return nil, longSpent, false
-	}
-	if c.left(now, a.Life, a.Lane) <= waits {
-		return nil, askAfter(c.from(a.Lane), now), false
-	}
-	if cancel, wait, ok = x.letIn(a, now); !ok && known {
-		cancel, ok = x.letInKnown(a, []string{a.By}, now)
-	}
-	return cancel, wait, ok
-}
-
-// admitKnown is admit for a message to a recipient that the SIMs know already: one
-// that may have few more recipients, or none, has more room for it.
-func (x *index) admitKnown(a Admission, sims []string) (cancel func(), ok bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.letInKnown(a, sims, time.Now())
-}
-
-func (x *index) letInKnown(a Admission, sims []string, now time.Time) (cancel func(), ok bool) {
-	rule := x.ruleFor(a)
-	for _, imsi := range sims {
-		c := x.cards[imsi]
-		if c == nil || c.strangers() == math.MaxInt || len(c.lines) == 0 || c.heldBack() {
-			continue
-		}
-		if own, stands := x.policy.carries(rule, c.sim); !own && !stands {
-			continue
-		}
-		waits := x.knownWait(c)
-		if !c.standing.RecipientsFull { // all that waits may be for it
-			waits = x.allWait(a.Lane)
-		}
-		if c.left(now, a.Life, a.Lane) > c.promised+waits {
-			return x.promise(a.ID, promise{rule, a.Lane, imsi, now}), true
-		}
-	}
-	return nil, false
-}
-
-// knownWait is how many messages wait for a SIM that may have no more recipients, or
-// are about to be begun with it.
-func (x *index) knownWait(c *card) int {
-	n := c.own.Len() + c.chosen.Len()
-	for l := range c.lines {
-		if l.takes != nil && l.takes.taken {
-			n++
-		}
-	}
-	for _, w := range x.ways {
-		if h := w.familiar[c]; h != nil {
-			n += h.Len()
-		}
-	}
-	return n
-}
-
 // promise gives room to a message; the returned function takes it back.
 func (x *index) promise(id queue.ID, p promise) (cancel func()) {
 	x.admitted[id] = p
 	x.pendingOf(p.rule)[p.lane]++
-	if p.by != "" {
-		x.cardOf(p.by).promised++
-	}
+	x.reckon(p.sims, 1)
 	return func() {
 		x.mu.Lock()
 		defer x.mu.Unlock()
@@ -233,9 +186,7 @@ func (x *index) forgetPromise(id queue.ID) {
 	if p, known := x.admitted[id]; known {
 		delete(x.admitted, id)
 		x.pendingOf(p.rule)[p.lane]--
-		if p.by != "" {
-			x.cardOf(p.by).promised--
-		}
+		x.reckon(p.sims, -1)
 	}
 }
 

@@ -103,3 +103,28 @@ func TestRoomOverAReload(t *testing.T) {
 		h.stop()
 	})
 }
+
+// What takes its time in the air is counted by the minute from then on, which leaves
+// room for less than the minutes of a life.
+func TestRoomIsLessThanMinutes(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.under(func(p *Policy) { p.Limits.PerMinute = 1 })
+		h.run()
+		h.sim(simA, 5*time.Second)
+		h.pass(0)
+		var ids []queue.ID
+		for i := range 15 {
+			if id, err := h.ask(queue.Address{To: fmt.Sprintf("+336100000%02d", i), Region: "FR"}, 10*time.Minute); err == nil {
+				ids = append(ids, id)
+			}
+		}
+		if len(ids) < 8 {
+			t.Errorf("%d let in", len(ids))
+		}
+		h.pass(10 * time.Minute)
+		if len(h.given()) != len(ids) {
+			t.Errorf("%d of %d went out", len(h.given()), len(ids))
+		}
+		h.stop()
+	})
+}

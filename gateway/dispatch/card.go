@@ -49,9 +49,6 @@ type card struct {
 	// loadHalf; as of sentAt.
 	sent   float64
 	sentAt time.Time
-	// promised is how many messages were let in for it alone that are not yet
-	// among the entries.
-	promised int
 
 	wake  time.Time // its time in index.clocks
 	clock place

@@ -49,6 +49,9 @@ type index struct {
 	// entries, by id; pending counts them with those to be sent, by rule.
 	admitted map[queue.ID]promise
 	pending  map[int]*[lanes]int
+	// acquainted counts the same by the SIMs (IMSI) that know their recipients, or
+	// that alone they are for.
+	acquainted map[string]int
 	// era changes whenever another line may be the best for a message.
 	era uint64
 	// loads is how often all messages were read.
@@ -71,7 +74,7 @@ func newIndex(p Policy) *index {
 	x := &index{
 		policy: p, policyLimits: p.limited(), plain: map[wayKey]*want{}, entries: map[queue.ID]*entry{}, ways: map[wayKey]*way{}, lines: map[*line]bool{},
 		cards: map[string]*card{}, served: map[string]map[*entry]bool{}, stranded: map[*entry]string{}, held: map[string]bool{}, admitted: map[queue.ID]promise{},
-		pending: map[int]*[lanes]int{}, era: 1, sooner: make(chan struct{}, 1),
+		pending: map[int]*[lanes]int{}, acquainted: map[string]int{}, era: 1, sooner: make(chan struct{}, 1),
 		changes: map[string]budget.Change{}, capacity: map[capacityKey]*capacity{},
 		breaker: func(string, string) (bool, time.Time) { return false, time.Time{} },
 		probe:   func(string, string) bool { return false },
@@ -340,6 +343,7 @@ func (x *index) count(e *entry) {
 	if e.queued == 0 {
 		x.waiting[e.lane].set(e)
 		x.pendingOf(e.want.way.rule)[e.lane]++
+		x.reckon(e.want.acquainted(), 1)
 	}
 }
 
@@ -347,6 +351,16 @@ func (x *index) uncount(e *entry) {
 	if e.queued != 0 {
 		x.waiting[e.lane].remove(e)
 		x.pendingOf(e.want.way.rule)[e.lane]--
+		x.reckon(e.want.acquainted(), -1)
+	}
+}
+
+// reckon adds so many to what may wait for each of these SIMs.
+func (x *index) reckon(sims []string, n int) {
+	for _, imsi := range sims {
+		if x.acquainted[imsi] += n; x.acquainted[imsi] == 0 {
+			delete(x.acquainted, imsi)
+		}
 	}
 }
 
@@ -355,6 +369,7 @@ func (x *index) pendingOf(rule int) *[lanes]int {
 	if n == nil {
 		n = new([lanes]int)
 		x.pending[rule] = n
+		clear(x.capacity) // none counts it
 	}
 	return n
 }

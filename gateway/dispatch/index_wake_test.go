@@ -126,11 +126,11 @@ func TestWatchThatIsOverIsTold(t *testing.T) {
 func TestPromisesAreBroken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := newIndex(DefaultPolicy())
-		if _, _, ok := x.admit(Admission{ID: nth(1), Life: time.Minute}); !ok {
+		if _, _, ok := x.admit(Admission{ID: nth(1), Life: time.Minute}, nil); !ok {
 			t.Fatal("not let in")
 		}
 		time.Sleep(2 * promiseLasts) // virtual time
-		cancel, _, _ := x.admit(Admission{ID: nth(2), Life: time.Minute})
+		cancel, _, _ := x.admit(Admission{ID: nth(2), Life: time.Minute}, nil)
 		x.keep(x.loading())
 		if n := x.pendingOf(noRule)[queue.LaneCode]; n != 1 || len(x.admitted) != 1 {
 			t.Errorf("%d are promised room", n)

@@ -49,9 +49,9 @@ func (w *way) mayFamiliar(s *seat) bool {
 	return s.line.card.standing.RecipientsFull && s.class <= w.best
 }
 
-// acquainted is the best entry whose recipient is known to a line that may have no
+// familiarOf is the best entry whose recipient is known to a line that may have no
 // more of them, nil for none.
-func (x *index) acquainted(l *line, now time.Time) *entry {
+func (x *index) familiarOf(l *line, now time.Time) *entry {
 	var found *entry
 	if !l.card.standing.RecipientsFull {
 		return nil

@@ -213,7 +213,7 @@ func (x *index) takeNow(l *line, now time.Time) *entry {
 	}
 	if e == nil {
 		e = x.best(l, now, readyOf, &l.card.own)
-		if known := x.acquainted(l, now); known != nil && (e == nil || better(known, e)) {
+		if known := x.familiarOf(l, now); known != nil && (e == nil || better(known, e)) {
 			e = known
 		}
 	}

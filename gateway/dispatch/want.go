@@ -16,6 +16,15 @@ type want struct {
 	known, served []string
 }
 
+// acquainted are the SIMs that may have the message whatever new recipients they
+// may have, or that alone may.
+func (w *want) acquainted() []string {
+	if w.by != "" {
+		return []string{w.by}
+	}
+	return w.served
+}
+
 // want makes the entry ask for what it is said to want.
 func (x *index) want(e *entry, w want) {
 	x.estrange(e)

@@ -82,7 +82,7 @@ func TestAllowanceIsWhatMayBegin(t *testing.T) {
 		}
 		b.pass(stale)
 		until := b.clock.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "until")) * time.Second)
-		allowed := s.Allowance(b.clock, until, c.Notice, c.Segments)
+		allowed := s.Allowance(b.clock, until, Demand{Notice: c.Notice, Segments: c.Segments})
 		if !b.lim.limited(c.Notice) {
 			if allowed != math.MaxInt {
 				rt.Fatalf("%d are allowed, but there is no limit", allowed)
@@ -109,7 +109,7 @@ func TestAllowanceHoldsWhateverSettles(t *testing.T) {
 		}
 		b.pass(time.Duration(rapid.IntRange(0, 12*3600).Draw(rt, "stale")) * time.Second)
 		until := b.clock.Add(time.Duration(rapid.IntRange(0, 600).Draw(rt, "until")) * time.Second)
-		allowed := s.Allowance(b.clock, until, c.Notice, c.Segments)
+		allowed := s.Allowance(b.clock, until, Demand{Notice: c.Notice, Segments: c.Segments})
 		n := b.greedy(rt, c, until, func(next time.Time) {
 			for len(air) > 0 && rapid.Bool().Draw(rt, "settles") {
 				b.clock = b.clock.Add(rapid.SampledFrom([]time.Duration{0, next.Sub(b.clock) / 2}).Draw(rt, "when"))
@@ -140,7 +140,7 @@ func TestAllowanceRefillsByTheMinute(t *testing.T) {
 		2*time.Minute + time.Second: 7,
 		-time.Second:                0,
 	} {
-		if got := s.Allowance(b.clock, b.clock.Add(after), false, 1); got != want {
+		if got := s.Allowance(b.clock, b.clock.Add(after), Demand{}); got != want {
 			t.Errorf("%d may begin within %s, want %d", got, after, want)
 		}
 	}
@@ -148,16 +148,16 @@ func TestAllowanceRefillsByTheMinute(t *testing.T) {
 	for after, want := range map[time.Duration]int{
 		time.Minute - time.Microsecond: 1, time.Minute: 2, time.Hour: 2,
 	} {
-		if got := idle.Allowance(b.clock, b.clock.Add(after), false, 1); got != want {
+		if got := idle.Allowance(b.clock, b.clock.Add(after), Demand{}); got != want {
 			t.Errorf("%d may begin within %s of an idle SIM, want %d", got, after, want)
 		}
 	}
-	if got := (Standing{}).Allowance(b.clock, b.clock, true, 1); got != math.MaxInt {
+	if got := (Standing{}).Allowance(b.clock, b.clock, Demand{Notice: true}); got != math.MaxInt {
 		t.Errorf("without limits %d may begin", got)
 	}
 	// However far one asks, an hour is looked at.
-	hour := s.Allowance(b.clock, b.clock.Add(time.Hour), false, 1)
-	if got := s.Allowance(b.clock, b.clock.AddDate(1, 0, 0), false, 1); got != hour {
+	hour := s.Allowance(b.clock, b.clock.Add(time.Hour), Demand{})
+	if got := s.Allowance(b.clock, b.clock.AddDate(1, 0, 0), Demand{}); got != hour {
 		t.Errorf("%d may begin within a year, and %d in an hour", got, hour)
 	}
 }
@@ -170,7 +170,7 @@ func TestAllowanceOverMidnight(t *testing.T) {
 	}
 	s := b.standing(t, paris)
 	for minutes, want := range map[int]int{0: 1, 4: 1, 5: 6, 10: 6} {
-		if got := s.Allowance(b.clock, b.clock.Add(time.Duration(minutes)*time.Minute), false, 1); got != want {
+		if got := s.Allowance(b.clock, b.clock.Add(time.Duration(minutes)*time.Minute), Demand{}); got != want {
 			t.Errorf("%d may begin within %d min, want %d", got, minutes, want)
 		}
 	}
@@ -178,7 +178,7 @@ func TestAllowanceOverMidnight(t *testing.T) {
 	if spent := b.charge(t, Charge{SIM: paris}); spent != nil {
 		t.Fatal(spent)
 	}
-	if got := b.standing(t, paris).Allowance(b.clock, b.clock.Add(10*time.Minute), false, 1); got != 4 {
+	if got := b.standing(t, paris).Allowance(b.clock, b.clock.Add(10*time.Minute), Demand{}); got != 4 {
 		t.Errorf("%d may begin, want 4", got)
 	}
 }

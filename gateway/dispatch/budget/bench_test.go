@@ -71,6 +71,6 @@ func BenchmarkAllowance(b *testing.B) {
 	l := busy(b)
 	s := l.standing(b, paris)
 	for b.Loop() {
-		s.Allowance(l.clock, l.clock.Add(10*time.Minute), false, 1)
+		s.Allowance(l.clock, l.clock.Add(10*time.Minute), Demand{})
 	}
 }

@@ -1,7 +1,6 @@
 package budget
 
 import (
-	"math"
 	"time"
 
 	"smsotpd/storage"
@@ -197,64 +196,4 @@ func (s *Standing) admit(b booked, fresh, anew bool) error {
 		return &SpentError{Window: key}
 	}
 	return &SpentError{Window: key, Until: until.Time()}
-}
-
-// horizon is how far Allowance looks ahead at most.
-const horizon = time.Hour
-
-// Allowance is how many more messages of so many segments the lane could begin
-// from now until the given time, an hour from now at most, each taken at once;
-// math.MaxInt if there is no limit. now may be later than the standing, as long
-// as nothing happened since. What is in the air is taken to stay there. Limits on
-// recipients are not looked at.
-func (s Standing) Allowance(now, until time.Time, notice bool, segments int) int {
-	if until.After(now.Add(horizon)) {
-		until = now.Add(horizon)
-	}
-	at, end := storage.TimeOf(now), storage.TimeOf(until)
-	if at > end {
-		return 0
-	}
-	segments = max(segments, 1)
-	lane := make([]window, 0, len(s.windows))
-	for _, w := range s.windows {
-		if notice || !w.notices {
-			w.refills = w.refills[:len(w.refills):len(w.refills)]
-			lane = append(lane, w)
-		}
-	}
-	if len(lane) == 0 {
-		return math.MaxInt
-	}
-	total := 0
-	for ; at <= end; at = nextRefill(lane) {
-		total += fill(lane, at, notice, segments)
-	}
-	return total
-}
-
-// fill begins as many as the windows have room for, and says how many.
-func fill(lane []window, at storage.Time, notice bool, segments int) int {
-	n := math.MaxInt
-	for i := range lane {
-		w := &lane[i]
-		w.refill(at)
-		n = min(n, max(0, w.free(at, notice)/w.need(segments)))
-	}
-	for i := range lane {
-		if w := &lane[i]; n > 0 {
-			w.take(at, n*w.need(segments))
-		}
-	}
-	return n
-}
-
-func nextRefill(lane []window) storage.Time {
-	next := never
-	for _, w := range lane {
-		if len(w.refills) > 0 {
-			next = min(next, w.refills[0].at)
-		}
-	}
-	return next
 }

@@ -22,7 +22,7 @@ func TestLoweredLimitWaitsForTheNextWindow(t *testing.T) {
 	if !s.Codes.Equal(tomorrow) || !s.Notices.Equal(tomorrow) || s.Tightest != 4 || !s.Low {
 		t.Errorf("%+v", s)
 	}
-	if got := s.Allowance(b.clock, b.clock.Add(time.Minute), false, 1); got != 0 {
+	if got := s.Allowance(b.clock, b.clock.Add(time.Minute), Demand{}); got != 0 {
 		t.Errorf("%d are allowed", got)
 	}
 	b.lim = Limits{PerMinute: 1}
