@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"math"
 	"regexp"
 	"strings"
 	"sync"
@@ -49,8 +50,12 @@ func TestBalancePolicy(t *testing.T) {
 		"which SIM":           func(p *BalancePolicy) { p.Name = "" },
 		"code":                func(p *BalancePolicy) { p.Code = "100" },
 		"USSD code that asks": func(p *BalancePolicy) { p.Code = "**04*1234*4321*4321#" },
-		"every":               func(p *BalancePolicy) { p.Every = time.Second },
-		"pattern":             func(p *BalancePolicy) { p.Pattern = regexp.MustCompile(`\d+`) },
+		"every must be":       func(p *BalancePolicy) { p.Every = time.Second },
+		"between 5m and 720h": func(p *BalancePolicy) { p.Every = math.MaxInt64 },
+		"must not be empty":   func(p *BalancePolicy) { p.Pattern = nil },
+		"has 0 groups":        func(p *BalancePolicy) { p.Pattern = regexp.MustCompile(`\d+`) },
+		"has 2 groups":        func(p *BalancePolicy) { p.Pattern = regexp.MustCompile(`(\d+)(,)`) },
+		"low must be":         func(p *BalancePolicy) { p.Low = new(math.NaN()) },
 	} {
 		p := valid
 		spoil(&p)

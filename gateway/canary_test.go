@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"maps"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,7 @@ func trio(o *Options) {
 func duo(o *Options) {
 	trio(o)
 	o.Canary.SIMs = o.Canary.SIMs[:2]
-	o.Canary.Pairs = [][2]string{{"a", "b"}}
+	o.Canary.Pairs = [][]string{{"a", "b"}}
 }
 
 // carrier is a network that takes messages in 2 s and brings those to the SIMs
@@ -343,15 +344,19 @@ func TestCanaryPolicy(t *testing.T) {
 		t.Errorf("what is off needs nothing: %v", err)
 	}
 	for want, spoil := range map[string]func(*CanaryPolicy){
-		"every":              func(p *CanaryPolicy) { p.Every = time.Second },
-		"timeout":            func(p *CanaryPolicy) { p.Timeout = time.Second },
-		"without a name":     func(p *CanaryPolicy) { p.SIMs[0].Name = "" },
-		"twice":              func(p *CanaryPolicy) { p.SIMs[0].Name = "b" },
-		"number:":            func(p *CanaryPolicy) { p.SIMs[0].Number = "0611111101" },
-		`no SIM "d"`:         func(p *CanaryPolicy) { p.Pairs = [][2]string{{"a", "d"}} },
-		"to itself":          func(p *CanaryPolicy) { p.Pairs = [][2]string{{"a", "a"}} },
-		"number of \"c\"":    func(p *CanaryPolicy) { p.Pairs = [][2]string{{"a", "c"}} },
-		"no SIM can send to": func(p *CanaryPolicy) { p.SIMs = p.SIMs[:1] },
+		"every must be":        func(p *CanaryPolicy) { p.Every = time.Second },
+		"between 5m and 720h":  func(p *CanaryPolicy) { p.Every = math.MaxInt64 },
+		"timeout":              func(p *CanaryPolicy) { p.Timeout = time.Second },
+		"without a name":       func(p *CanaryPolicy) { p.SIMs[0].Name = "" },
+		"sim.b is there twice": func(p *CanaryPolicy) { p.SIMs[0].Name = "b" },
+		"sim.a.number:":        func(p *CanaryPolicy) { p.SIMs[0].Number = "+33000011101" },
+		`no SIM "d"`:           func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "d"}} },
+		"pairs[0] must be":     func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "a"}} },
+		"pairs[1] must be":     func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "b"}, {"a"}} },
+		"pairs[1] is there":    func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "b"}, {"a", "b"}} },
+		"sim.c.number is":      func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "c"}} },
+		"needs two SIMs":       func(p *CanaryPolicy) { p.SIMs = p.SIMs[:1] },
+		"needs the number":     func(p *CanaryPolicy) { p.SIMs[0].Number, p.SIMs[1].Number = "", "" },
 	} {
 		p := valid()
 		spoil(&p)

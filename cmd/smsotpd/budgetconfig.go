@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"smsotpd/gateway"
 	"smsotpd/gateway/dispatch/budget"
 )
 
@@ -56,11 +57,23 @@ func (c Config) validateBudgets() error {
 	if low := c.Budget.low(); low < 0 || low > 99 {
 		errs = append(errs, errors.New("budget.low must be between 0 and 99 percent"))
 	}
-	if err := c.limits("").Validate(); err != nil {
+	if err := errors.Join(tooMuch(c.Budget.Change), c.limits("").Validate()); err != nil {
 		return errors.Join(append(errs, at("budget", err))...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
-		errs = append(errs, at("sim."+name+".budget", c.limits(name).Validate()))
+		errs = append(errs, at("sim."+name+".budget", errors.Join(tooMuch(c.SIMs[name].Budget), c.limits(name).Validate())))
+	}
+	return errors.Join(errs...)
+}
+
+// tooMuch names the limits that are set higher than any can be.
+func tooMuch(c budget.Change) error {
+	var errs []error
+	set := c.Set()
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		if set[key] > gateway.MaxLimit {
+			errs = append(errs, fmt.Errorf("%s must be at most %d; 0 is no limit", key, gateway.MaxLimit))
+		}
 	}
 	return errors.Join(errs...)
 }

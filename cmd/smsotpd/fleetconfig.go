@@ -34,7 +34,7 @@ type RouteConfig struct {
 type BalanceConfig struct {
 	// Code is the USSD code, as "*100#".
 	Code string `koanf:"code"`
-	// Every is how often it is asked for: 5m at least, 6h if left out.
+	// Every is how often it is asked for: 5m to 720h, 6h if left out.
 	Every *time.Duration `koanf:"every"`
 	// Pattern finds the amount in the answer: a regular expression (RE2)
 	// whose group, or the one named amount, it is.
@@ -45,7 +45,7 @@ type BalanceConfig struct {
 
 // CanaryConfig is the [canary] table.
 type CanaryConfig struct {
-	// Every is how often a canary is sent: 5m at least, 0 is off.
+	// Every is how often a canary is sent: 5m to 720h, 0 is off.
 	Every time.Duration `koanf:"every"`
 	// Pairs are names of SIMs, who sends and who receives. None: each SIM
 	// whose number is configured receives in turn.
@@ -68,10 +68,7 @@ type FleetConfig struct {
 
 // The defaults and bounds of these tables.
 const (
-	defaultBalanceEvery = 6 * time.Hour
-	minBalanceEvery     = 5 * time.Minute
-	minCanaryEvery      = 5 * time.Minute
-
+	defaultBalanceEvery  = 6 * time.Hour
 	defaultStick         = 5 * time.Second
 	maxStick             = time.Minute
 	defaultFailoverLeast = 15 * time.Second
@@ -88,7 +85,7 @@ func (c Config) validateFleet() error {
 	}
 	errs := []error{
 		route.Check(c.routes(), known), c.validateBudgets(), c.validateLabels(),
-		c.validateCanary(), c.Fleet.validate(),
+		at("canary", c.canary().Validate()), c.Fleet.validate(),
 	}
 	_, err := c.balances()
 	errs = append(errs, err)
@@ -134,52 +131,18 @@ func (c Config) validateLabels() error {
 func (b BalanceConfig) policy(name string, s SIMConfig) (gateway.BalancePolicy, error) {
 	p := gateway.BalancePolicy{Name: name, IMSI: s.IMSI, Code: b.Code, Every: defaultBalanceEvery, Low: b.Low}
 	set(&p.Every, b.Every)
-	var errs []error
-	if p.Every < minBalanceEvery {
-		errs = append(errs, fmt.Errorf("every must be at least %s", plainDuration(minBalanceEvery)))
-	}
 	var err error
-	if p.Pattern, err = amountPattern(b.Pattern); err != nil {
-		return p, errors.Join(append(errs, err)...)
+	if p.Pattern, err = regexp.Compile(b.Pattern); err != nil {
+		return p, fmt.Errorf("pattern is no regular expression: %w", err)
 	}
-	return p, errors.Join(append(errs, p.Validate())...)
-}
-
-// amountPattern is the pattern: it has one group, or one named amount.
-func amountPattern(text string) (*regexp.Regexp, error) {
-	if text == "" {
-		return nil, errors.New("pattern must not be empty: it finds the amount in the answer")
-	}
-	pattern, err := regexp.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("pattern is no regular expression: %w", err)
-	}
-	if n := pattern.NumSubexp(); n != 1 && pattern.SubexpIndex("amount") < 0 {
-		return nil, fmt.Errorf("pattern has %d groups: it needs one, or one named amount, as (?P<amount>[0-9]+)", n)
-	}
-	return pattern, nil
-}
-
-// receivers are the SIMs that a canary can be sent to, since their numbers are
-// configured.
-func (c Config) receivers() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
-		if c.SIMs[name].Number != "" {
-			names = append(names, name)
-		}
-	}
-	return names
+	return p, p.Validate()
 }
 
 // canary is the table as the gateway has it.
 func (c Config) canary() gateway.CanaryPolicy {
-	p := gateway.CanaryPolicy{Every: c.Canary.Every}
+	p := gateway.CanaryPolicy{Every: c.Canary.Every, Pairs: c.Canary.Pairs}
 	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
 		p.SIMs = append(p.SIMs, gateway.CanarySIM{Name: name, IMSI: c.SIMs[name].IMSI, Number: c.SIMs[name].Number})
-	}
-	for _, pair := range c.Canary.Pairs {
-		p.Pairs = append(p.Pairs, [2]string{pair[0], pair[1]})
 	}
 	return p
 }
@@ -200,43 +163,6 @@ func (c Config) balances() ([]gateway.BalancePolicy, error) {
 		all = append(all, p)
 	}
 	return all, errors.Join(errs...)
-}
-
-func (c Config) validateCanary() error {
-	var errs []error
-	switch every := c.Canary.Every; {
-	case every == 0:
-	case every < minCanaryEvery:
-		errs = append(errs, fmt.Errorf("canary.every must be at least %s, or 0s for none", plainDuration(minCanaryEvery)))
-	case len(c.SIMs) < 2:
-		errs = append(errs, errors.New("canary.every needs two SIMs with tables [sim.NAME], one to send and one to receive"))
-	case len(c.receivers()) == 0:
-		errs = append(errs, errors.New("canary.every needs the number of a SIM to send to: sim.NAME.number"))
-	}
-	for i, pair := range c.Canary.Pairs {
-		errs = append(errs, c.validatePair(i, pair))
-	}
-	return errors.Join(errs...)
-}
-
-func (c Config) validatePair(i int, pair []string) error {
-	key := fmt.Sprintf("canary.pairs[%d]", i)
-	if len(pair) != 2 || pair[0] == pair[1] {
-		return fmt.Errorf(`%s must be two SIMs, who sends and who receives, such as ["left", "right"]`, key)
-	}
-	var errs []error
-	for _, name := range pair {
-		if _, known := c.SIMs[name]; !known {
-			errs = append(errs, fmt.Errorf("%s: there is no SIM %q; SIMs are named by their [sim.NAME] tables", key, name))
-		}
-	}
-	if to, known := c.SIMs[pair[1]]; known && to.Number == "" {
-		errs = append(errs, fmt.Errorf("%s: sim.%s.number is missing, to which it would be sent", key, pair[1]))
-	}
-	if slices.ContainsFunc(c.Canary.Pairs[:i], func(other []string) bool { return slices.Equal(other, pair) }) {
-		errs = append(errs, fmt.Errorf("%s is there twice", key))
-	}
-	return errors.Join(errs...)
 }
 
 // fleetPolicy is the [fleet] table with its defaults.
