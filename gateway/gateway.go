@@ -263,7 +263,7 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 		}
 		return g.replies.keep(tx, reply, view)
 	})
-	space.settle(err == nil && view.MessageID == message.ID.String())
+	g.settle(space, view.MessageID == message.ID.String(), err)
 	if !replayed {
 		g.metrics.start(to.Region(), view, err)
 	}
@@ -404,7 +404,7 @@ func (g *Gateway) Resend(ctx context.Context, call Call, id string) (Verificatio
 		}
 		return g.replies.keep(tx, reply, view)
 	})
-	space.settle(err == nil && view.MessageID == message.ID.String())
+	g.settle(space, view.MessageID == message.ID.String(), err)
 	g.metrics.resend(to.Region(), err)
 	return view, err
 }
