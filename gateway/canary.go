@@ -11,8 +11,13 @@ import (
 	"smsotpd/modem"
 )
 
-// EventCanaryLost: a test message by the SIM was sent and did not arrive.
-const EventCanaryLost modem.EventKind = "canary_lost"
+const (
+	// EventCanaryLost: a test message by the SIM was sent and did not arrive.
+	EventCanaryLost modem.EventKind = "canary_lost"
+	// EventCanaryMissed: a test message to the SIM did not arrive, and nothing
+	// says that its sender is at fault.
+	EventCanaryMissed modem.EventKind = "canary_missed"
+)
 
 // CanaryPolicy says which SIMs send test messages to which others of ours. They
 // show what no answer of a network does: that what it takes arrives.

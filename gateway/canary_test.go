@@ -163,56 +163,6 @@ func TestCanaryLatency(t *testing.T) {
 	})
 }
 
-// A SIM whose test messages are lost is told of and distrusted; one sent as a
-// probe that arrives brings it back.
-func TestCanariesLost(t *testing.T) {
-	inWorld(t, duo, func(t *testing.T, w *world) {
-		c := &carrier{w: w, way: 4 * time.Second}
-		c.plug("a", "b")
-		c.set(true)
-		w.pass(time.Hour + 4*time.Minute)
-		w.sent(1)
-		w.counted("smsotpd_canaries_total", map[string]float64{})
-		w.pass(90 * time.Second)
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 1})
-		w.counted("smsotpd_modem_events_total", map[string]float64{"canary_lost a ": 1})
-		w.pass(time.Hour)
-		w.counted("smsotpd_modem_events_total", map[string]float64{"canary_lost a ": 2, "breaker_open a ": 1})
-		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 1, "b ": 0})
-		c.set(false)
-		w.pass(time.Minute)
-		w.sent(3)
-		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 0, "b ": 0})
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 2, "a arrived ": 1})
-
-		// One that comes after all is not lost.
-		c.bring(w.radio.heard()[1])
-		c.bring(w.radio.heard()[1])
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 2, "a arrived ": 1, "a late ": 1})
-		w.kept(0)
-	})
-}
-
-// A probe that is lost lets the breaker rest for longer.
-func TestProbeLost(t *testing.T) {
-	inWorld(t, duo, func(t *testing.T, w *world) {
-		c := &carrier{w: w}
-		c.plug("a", "b")
-		c.set(true)
-		w.pass(2*time.Hour + 7*time.Minute)
-		w.sent(3)
-		open, at := w.gw.dispatch.Distrusted("imsi-a", "FR")
-		if left := time.Until(at); !open || left < 0 || left > 5*time.Minute {
-			t.Fatalf("nothing waits for the probe: %v, %v", open, left)
-		}
-		w.pass(5 * time.Minute)
-		if open, at = w.gw.dispatch.Distrusted("imsi-a", "FR"); !open || time.Until(at) > 2*time.Minute {
-			t.Errorf("after a lost probe: %v, %v", open, time.Until(at))
-		}
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 3})
-	})
-}
-
 // What the network refuses, or what was never sent, says nothing of the way.
 func TestCanariesRefused(t *testing.T) {
 	inWorld(t, duo, func(t *testing.T, w *world) {
@@ -400,26 +350,4 @@ func TestSameNumber(t *testing.T) {
 			t.Errorf("%s, %s: %v", c.a, c.b, got)
 		}
 	}
-}
-
-// A SIM that isn't there when it is to be tried is tried when it is back, once.
-func TestProbeWaitsForTheSIM(t *testing.T) {
-	inWorld(t, duo, func(t *testing.T, w *world) {
-		c := &carrier{w: w, way: time.Second}
-		c.plug("b")
-		a := w.radio.plug("a", takes(0))
-		w.pass(time.Second)
-		a.unplug()
-		for range 2 {
-			w.gw.dispatch.Canary("imsi-a", false)
-		}
-		w.pass(5 * time.Minute)
-		w.sent(0)
-		c.plug("a")
-		w.pass(time.Minute)
-		w.sent(1)
-		w.pass(10 * time.Minute)
-		w.sent(1)
-		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 0, "b ": 0})
-	})
 }

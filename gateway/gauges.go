@@ -28,12 +28,12 @@ func newGauges() *gauges {
 		return prometheus.NewDesc("smsotpd_"+name, help, labels, nil)
 	}
 	return &gauges{
-		used:       desc("budget_used", "What the SIM in the modem has used of a limit, what is in the air included.", "modem", "window"),
-		limit:      desc("budget_limit", "A limit of the SIM in the modem.", "modem", "window"),
-		rate:       desc("sim_rate", "The part of what the SIM in the modem sent lately that was accepted by the network (success), of whose delivery a report came (delivery), or whose code was entered (verified).", "modem", "kind"),
-		breaker:    desc("breaker_open", "Whether the SIM in the modem is not trusted, in any region.", "modem"),
-		balance:    desc("sim_balance", "What was left on the SIM in the modem when it was asked last, in its currency.", "modem"),
-		spent: desc("capacity_spent", "Whether a message was refused within the last minute since the budgets of all SIMs were spent."),
+		used:    desc("budget_used", "What the SIM in the modem has used of a limit, what is in the air included.", "modem", "window"),
+		limit:   desc("budget_limit", "A limit of the SIM in the modem.", "modem", "window"),
+		rate:    desc("sim_rate", "The part of what the SIM in the modem sent lately that was accepted by the network (success), of whose delivery a report came (delivery), or whose code was entered (verified).", "modem", "kind"),
+		breaker: desc("breaker_open", "Whether the SIM in the modem is not trusted, in any region.", "modem"),
+		balance: desc("sim_balance", "What was left on the SIM in the modem when it was asked last, in its currency.", "modem"),
+		spent:   desc("capacity_spent", "Whether a message was refused within the last minute since the budgets of all SIMs were spent."),
 	}
 }
 
