@@ -21,6 +21,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -489,12 +490,17 @@ func (g *Gateway) Happened(e modem.Event) {
 }
 
 // Reload makes another policy of the fleet hold, but for its Health; no message is
-// lost by it.
-func (g *Gateway) Reload(ctx context.Context, p dispatch.Policy) error {
+// lost by it. changed are the keys of the configuration that differ from what held
+// before; none: the trail does not tell of it.
+func (g *Gateway) Reload(ctx context.Context, call Call, p dispatch.Policy, changed []string) error {
 	if err := p.Validate(); err != nil {
 		return err
 	}
-	return g.dispatch.Reload(ctx, p)
+	reload := func() error { return g.dispatch.Reload(ctx, p) }
+	if len(changed) == 0 {
+		return reload()
+	}
+	return g.witnessed(ctx, call, ActionReload, "configuration", detail("changed", strings.Join(changed, ", ")), reload)
 }
 
 // update runs a transaction and turns its error into one that may be shown.

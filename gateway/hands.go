@@ -25,6 +25,10 @@ const (
 	ActionReset       = "modem.reset"
 	ActionBudget      = "modem.budget"
 	ActionBudgetClear = "modem.budget_clear"
+	ActionUSSD        = "modem.ussd"
+	ActionReload      = "config.reload"
+	ActionKeyAdd      = "key.add"
+	ActionKeyRevoke   = "key.revoke"
 )
 
 // hands is what carries out the operator's orders: the dispatcher. Its methods
@@ -124,8 +128,7 @@ func (g *Gateway) landed(ctx context.Context, name string, wait time.Duration) e
 	return nil
 }
 
-// ResetModem restarts the named modem. The order is in the trail before the
-// modem is touched; if it can't be carried out, that is there too.
+// ResetModem restarts the named modem.
 func (g *Gateway) ResetModem(ctx context.Context, call Call, name, why string) (Modem, error) {
 	if _, err := g.modemStatus(name); err != nil {
 		return Modem{}, err
@@ -136,18 +139,29 @@ func (g *Gateway) ResetModem(ctx context.Context, call Call, name, why string) (
 	if err := checkReason(why); err != nil {
 		return Modem{}, err
 	}
-	if err := g.witness(ctx, entry(call, ActionReset, name, detail("reason", why))); err != nil {
-		return Modem{}, err
-	}
-	g.acted(ActionReset, call, name)
-	if err := modemFailure(g.reset(ctx, name)); err != nil {
-		refused := entry(call, ActionReset, name, detail("refused", AsError(err).Code))
-		if err := g.witness(context.WithoutCancel(ctx), refused); err != nil {
-			g.log.Error("the trail lacks that a modem was not reset", "modem", name, "error", err)
-		}
+	reset := func() error { return modemFailure(g.reset(ctx, name)) }
+	if err := g.witnessed(ctx, call, ActionReset, name, detail("reason", why), reset); err != nil {
 		return Modem{}, err
 	}
 	return g.modem(ctx, name)
+}
+
+// witnessed does what changes nothing in the store. It is in the trail before it
+// is done; that it can't be done is there too.
+func (g *Gateway) witnessed(ctx context.Context, call Call, action, name string, details map[string]string, do func() error) error {
+	if err := g.witness(ctx, entry(call, action, name, details)); err != nil {
+		return err
+	}
+	g.acted(action, call, name)
+	err := do()
+	if err == nil {
+		return nil
+	}
+	refused := entry(call, action, name, detail("refused", AsError(err).Code))
+	if err := g.witness(context.WithoutCancel(ctx), refused); err != nil {
+		g.log.Error("the trail lacks that an action was not possible", "action", action, "modem", name, "error", err)
+	}
+	return err
 }
 
 // modemFailure turns an error of the modems into one that may be shown.
@@ -198,5 +212,5 @@ func detail(name, value string) map[string]string {
 // acted counts and logs an action, without its reason.
 func (g *Gateway) acted(action string, call Call, name string) {
 	g.metrics.actions.WithLabelValues(action).Inc()
-	g.log.Info("an operator acted", "action", action, "modem", name, "by", call.by())
+	g.log.Info("an operator acted", "action", action, "subject", name, "by", call.by())
 }

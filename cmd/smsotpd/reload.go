@@ -16,11 +16,11 @@ import (
 // routes and budgets, and says what else has changed, which a restart applies. A
 // configuration that is wrong, or of which only a restart can apply enough,
 // changes nothing. It returns the configuration now in force; apply makes the
-// policy of the fleet hold.
-func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Logger, apply func(dispatch.Policy) error) Config {
+// policy of the fleet hold, and is told the keys that changed.
+func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Logger, apply func(p dispatch.Policy, changed []string) error) Config {
 	inForce, waits, err := reread(old, flags)
 	if err == nil {
-		err = inForce.apply(level, apply)
+		err = inForce.apply(level, func(p dispatch.Policy) error { return apply(p, differences(old, inForce)) })
 	}
 	if err != nil {
 		log.Error("the configuration was not reloaded", "error", err)

@@ -25,6 +25,8 @@ type reloading struct {
 	// applied is the policy that was applied last, times how often one was.
 	applied dispatch.Policy
 	times   int
+	// changed are the keys that the last one changed.
+	changed []string
 }
 
 func newReloading(t *testing.T, text string) *reloading {
@@ -55,8 +57,8 @@ func (r *reloading) reload(text string) string {
 	r.write(text)
 	r.said.Reset()
 	log := slog.New(slog.NewTextHandler(&r.said, nil))
-	r.inForce = reload(r.inForce, r.flags, &r.level, log, func(p dispatch.Policy) error {
-		r.applied = p
+	r.inForce = reload(r.inForce, r.flags, &r.level, log, func(p dispatch.Policy, changed []string) error {
+		r.applied, r.changed = p, changed
 		r.times++
 		return nil
 	})
@@ -83,6 +85,9 @@ func TestReload(t *testing.T) {
 	}
 	if r.applied.Limits.PerDay != 9 {
 		t.Errorf("the limits were not applied: %+v", r.applied.Limits)
+	}
+	if !slices.Equal(r.changed, []string{"budget.per_day", "log_level"}) {
+		t.Errorf("changed: %v", r.changed)
 	}
 	if r.level.Level() != slog.LevelDebug {
 		t.Error("the log level was not applied")

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"smsotpd/gateway"
 	"smsotpd/gateway/dispatch"
 	"smsotpd/modem"
 )
@@ -145,9 +146,9 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 			case <-ctx.Done():
 				return nil
 			case <-hangups:
-				inForce = reload(inForce, flags, level, log, func(p dispatch.Policy) error {
+				inForce = reload(inForce, flags, level, log, func(p dispatch.Policy, changed []string) error {
 					d.capabilities.reload()
-					return d.gateway.Reload(ctx, p)
+					return d.gateway.Reload(ctx, gateway.Call{Name: "SIGHUP"}, p, changed)
 				})
 			}
 		}
