@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -61,21 +62,29 @@ func (g *Gateway) Pause(ctx context.Context, call Call, name, why string) (Modem
 	return g.modem(ctx, name)
 }
 
-// Resume undoes Pause and Drain, and ends the rest of a parked modem early.
+// Resume undoes Pause and Drain, also of a modem that is not there any more, and
+// ends the rest of a parked modem early.
 func (g *Gateway) Resume(ctx context.Context, call Call, name, why string) (Modem, error) {
-	status, err := g.modemStatus(name)
-	if err != nil {
-		return Modem{}, err
+	status, away := g.modemStatus(name)
+	if away != nil {
+		stands, err := g.standing(ctx, name)
+		if err != nil || !stands.Held {
+			return Modem{}, cmp.Or(err, away)
+		}
+		status = notThere(name)
 	}
 	parked := status.State == modem.Parked && g.unpark != nil
-	err = g.command(ctx, call, ActionResume, name, why, func(o heldOrder) (heldOrder, bool) {
+	err := g.command(ctx, call, ActionResume, name, why, func(o heldOrder) (heldOrder, bool) {
 		return heldOrder{}, o.Held || parked
 	})
 	if err == nil && parked {
 		err = modemFailure(g.unpark(name))
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return Modem{}, err
+	case away != nil:
+		return Modem{Status: status}, nil
 	}
 	return g.modem(ctx, name)
 }
@@ -93,13 +102,9 @@ func (g *Gateway) Drain(ctx context.Context, call Call, name, why string, wait t
 	if err := g.landed(ctx, name, wait); err != nil {
 		return Modem{}, err
 	}
-	var stands heldOrder
-	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
-		stands, err = g.orders.get(tx, name)
-		return err
-	})
+	stands, err := g.standing(ctx, name)
 	if err != nil {
-		return Modem{}, failure(err)
+		return Modem{}, err
 	}
 	if !stands.Held {
 		return Modem{}, &Error{Kind: Conflict, Code: CodeResumed, Message: "The modem was resumed meanwhile."}

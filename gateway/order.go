@@ -2,17 +2,22 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"smsotpd/gateway/keyring"
+	"smsotpd/modem"
 	"smsotpd/storage"
 )
 
 // maxReason is how many characters a reason has at most.
 const maxReason = 200
+
+// maxOthers bounds how many modems are told that are held and not there.
+const maxOthers = 1000
 
 // orders keeps what operators ordered of the modems, by their names. There is a
 // record only while an order stands.
@@ -63,6 +68,33 @@ func (o *orders) get(tx storage.Tx, name string) (heldOrder, error) {
 		}
 	}
 	return h, nil
+}
+
+// heldModem is a modem of the name for which an order stands.
+type heldModem struct {
+	name string
+	heldOrder
+}
+
+// others are the modems but those given for which an order stands.
+func (o *orders) others(tx storage.Tx, but []modem.Status) ([]heldModem, error) {
+	rows, err := o.table.Scan(tx, nil, nil, maxOthers+len(but))
+	if err != nil {
+		return nil, err
+	}
+	var all []heldModem
+	for _, row := range rows {
+		name := string(row.Key)
+		if slices.ContainsFunc(but, func(s modem.Status) bool { return s.Name == name }) {
+			continue
+		}
+		h, err := o.get(tx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, heldModem{name, h})
+	}
+	return all, nil
 }
 
 // put makes h the order that stands.
@@ -138,16 +170,21 @@ func (g *Gateway) command(ctx context.Context, call Call, action, name, why stri
 // tellHeld tells the dispatcher what the store says of the named modem,
 // whatever became of the transaction before. The caller has ordering.
 func (g *Gateway) tellHeld(ctx context.Context, name string) {
-	var stands heldOrder
-	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
-		stands, err = g.orders.get(tx, name)
-		return err
-	})
+	stands, err := g.standing(ctx, name)
 	if err != nil {
 		g.log.Error("the order that stands for a modem can't be read; what was said before goes on", "modem", name, "error", err)
 		return
 	}
 	g.hands.Hold(name, stands.Held)
+}
+
+// standing is the order that stands for the named modem.
+func (g *Gateway) standing(ctx context.Context, name string) (stands heldOrder, err error) {
+	err = g.store.View(ctx, func(tx storage.Tx) error {
+		stands, err = g.orders.get(tx, name)
+		return err
+	})
+	return stands, failure(err)
 }
 
 // checkReason says what is wrong with a reason.
