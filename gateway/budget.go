@@ -43,7 +43,14 @@ func (g *Gateway) checkChange(sim string, c budget.Change) error {
 			return invalid(name, "A limit is a number from 0 to %d.", MaxLimit)
 		}
 	}
-	if err := c.Over(g.dispatch.Configured(sim)).Validate(); err != nil {
+	// The hand goes before the configuration, which may contradict it: a SIM is
+	// throttled by one limit, whatever else is configured.
+	base := budget.Limits{}
+	if c.WarmUpStart != nil || c.WarmUpDays != nil && *c.WarmUpDays > 0 { // these need what they lead to
+		configured := g.dispatch.Configured(sim)
+		base.PerDay, base.WarmUp = configured.PerDay, configured.WarmUp
+	}
+	if err := c.Over(base).Validate(); err != nil {
 		return &Error{Kind: Invalid, Code: CodeInvalidField, Field: "budget", cause: err, Message: "These limits can't be: " + err.Error() + "."}
 	}
 	return nil
