@@ -115,8 +115,12 @@ func TestHandGoesBeforeTheConfiguration(t *testing.T) {
 	configured := budget.Limits{PerMinute: 10, PerDay: 200, Reserve: 20, WarmUp: budget.WarmUp{Days: 14, Start: 20}}
 	inShop(t, limits(configured), func(t *testing.T, s *shop) {
 		for _, b := range []Budget{
-			{PerDay: limitOf(1)}, {WarmUpDays: limitOf(0)}, {WarmUpDays: limitOf(7)}, {WarmUpStart: limitOf(50)},
-			{PerHour: limitOf(5)}, {PerMinute: limitOf(300)},
+			{PerDay: limitOf(1)},
+			{WarmUpDays: limitOf(0)},
+			{WarmUpDays: limitOf(7)},
+			{WarmUpStart: limitOf(50)},
+			{PerHour: limitOf(5)},
+			{PerMinute: limitOf(300)},
 		} {
 			_, err := s.gw.SetBudget(t.Context(), ops, "a", b)
 			s.must(err)

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
+	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/ledger"
 	"smsotpd/modem"
@@ -167,6 +169,20 @@ func (g *Gateway) witnessed(ctx context.Context, call Call, action, name string,
 		g.log.Error("the trail lacks that an action was not possible", "action", action, "modem", name, "error", err)
 	}
 	return err
+}
+
+// Reload makes another policy of the fleet hold, but for its Health; no message is
+// lost by it. changed are the keys of the configuration that differ from what held
+// before; none: the trail does not tell of it.
+func (g *Gateway) Reload(ctx context.Context, call Call, p dispatch.Policy, changed []string) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	reload := func() error { return g.dispatch.Reload(ctx, p) }
+	if len(changed) == 0 {
+		return reload()
+	}
+	return g.witnessed(ctx, call, ActionReload, "configuration", detail("changed", strings.Join(changed, ", ")), reload)
 }
 
 // modemFailure turns an error of the modems into one that may be shown.

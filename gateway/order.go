@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"smsotpd/gateway/keyring"
+	"smsotpd/gateway/ledger"
 	"smsotpd/modem"
 	"smsotpd/storage"
 )
@@ -127,25 +128,19 @@ func held(drained bool) func(heldOrder) (heldOrder, bool) {
 	}
 }
 
-// command gives an order: what it changes and its entry in the trail are one
-// transaction, and the dispatcher is told after it. An order that changes
-// nothing leaves no entry.
+// command gives an order to the named modem. One that changes nothing leaves no
+// entry in the trail.
 func (g *Gateway) command(ctx context.Context, call Call, action, name, why string, change func(heldOrder) (heldOrder, bool)) error {
 	if err := checkReason(why); err != nil {
 		return err
 	}
 	e, nonce := entry(call, action, name, detail("reason", why)), keyring.NewNonce()
-	// One at a time, so that the dispatcher hears the orders as they were made.
-	g.ordering.Lock()
-	defer g.ordering.Unlock()
-	changed := false
-	err := g.update(storage.WithReserve(ctx), func(tx storage.Tx) error {
+	return g.ordered(ctx, call, e, func(tx storage.Tx) (bool, error) {
 		stands, err := g.orders.get(tx, name)
 		if err != nil {
-			return err
+			return false, err
 		}
-		var next heldOrder
-		next, changed = change(stands)
+		next, changed := change(stands)
 		if next.Held && stands.Held && why == "" { // whoever gave the reason is named with it
 			next.Why, next.By, next.At = stands.Why, stands.By, stands.At
 		} else if next.Held {
@@ -153,16 +148,30 @@ func (g *Gateway) command(ctx context.Context, call Call, action, name, why stri
 			changed = changed || why != stands.Why || next.By != stands.By
 		}
 		if !changed {
-			return nil
+			return false, nil
 		}
-		if err := g.orders.put(tx, name, nonce, next); err != nil {
+		return true, g.orders.put(tx, name, nonce, next)
+	}, func(ctx context.Context) { g.tellHeld(ctx, name) })
+}
+
+// ordered makes an order: what do changes and the entry in the trail are one
+// transaction; tell tells the dispatcher after it. The dispatcher hears the orders
+// as they were made, since one is made at a time.
+func (g *Gateway) ordered(
+	ctx context.Context, call Call, e ledger.Entry, do func(storage.Tx) (changed bool, err error), tell func(context.Context),
+) error {
+	g.ordering.Lock()
+	defer g.ordering.Unlock()
+	changed := false
+	err := g.update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
+		if changed, err = do(tx); err != nil || !changed {
 			return err
 		}
 		return g.trail.Record(tx, e)
 	})
-	g.tellHeld(context.WithoutCancel(ctx), name)
+	tell(context.WithoutCancel(ctx))
 	if err == nil && changed {
-		g.acted(action, call, name)
+		g.acted(e.Action, call, e.Subject)
 	}
 	return err
 }
