@@ -142,6 +142,9 @@ func TestBalanceIsAskedFor(t *testing.T) {
 			t.Errorf("the balance is %v", got)
 		}
 		w.counted("smsotpd_sim_balance", map[string]float64{"a ": 7.5})
+		if at := w.counts("smsotpd_sim_balance_timestamp_seconds")["a "]; math.Abs(at-float64(e.times()[0].Unix())) > 1 {
+			t.Errorf("told at %v", at)
+		}
 		w.pass(5 * time.Hour)
 		if n := len(e.times()); n != 1 {
 			t.Errorf("asked %d times in 5 hours", n)

@@ -115,7 +115,7 @@ func (a *api) operatorOperations() []operation {
 		{
 			method: http.MethodPost, path: "/v1/modems/{name}/resume",
 			id: "resume", summary: "Let messages go by a modem again",
-			description: "Undoes pause and drain, and ends the rest of a parked modem early.",
+			description: "Undoes pause and drain, also of a modem that is not there any more, and ends the rest of a parked modem early.",
 			scopes:      admin, body: Reason{}, bodyOptional: true, replies: one, errors: ordered,
 			serve: a.ordering(a.gateway.Resume),
 		},
