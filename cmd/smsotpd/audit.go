@@ -27,7 +27,7 @@ func (p *program) auditCommand() *cobra.Command {
 		Long: `Show what operators did to modems, SIMs, API keys and the configuration, the
 newest first: who, when, and for what reason. It is kept for 400 days; numbers and
 USSD codes are not in it.`,
-		Args:  cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := target(cmd.Flags())
 			if err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"smsotpd/gateway"
+	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/dispatch/budget"
 )
 
@@ -22,9 +23,6 @@ type CommonBudgetConfig struct {
 	// 10 if left out, 0 for never.
 	Low *int `koanf:"low"`
 }
-
-// defaultBudgetLow is in percent.
-const defaultBudgetLow = 10
 
 // limits are those of the SIM of the name; "" or one without a table: the common
 // ones.
@@ -44,7 +42,7 @@ func (b CommonBudgetConfig) zone() (*time.Location, error) {
 // low is what is left of a limit, in percent, when the operator is told; 0 is
 // never.
 func (b CommonBudgetConfig) low() int {
-	low := defaultBudgetLow
+	low := dispatch.DefaultPolicy().Low
 	set(&low, b.Low)
 	return low
 }

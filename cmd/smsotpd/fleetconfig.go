@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"smsotpd/gateway"
+	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/dispatch/route"
 )
 
@@ -66,14 +67,12 @@ type FleetConfig struct {
 	FailoverMax *time.Duration `koanf:"failover_max"`
 }
 
-// The defaults and bounds of these tables.
+// What these tables say by default is the gateway's, but for defaultBalanceEvery;
+// so are the bounds, but for these.
 const (
-	defaultBalanceEvery  = 6 * time.Hour
-	defaultStick         = 5 * time.Second
-	maxStick             = time.Minute
-	defaultFailoverLeast = 15 * time.Second
-	defaultFailoverMost  = 90 * time.Second
-	maxFailover          = 10 * time.Minute
+	defaultBalanceEvery = 6 * time.Hour
+	maxStick            = time.Minute
+	maxFailover         = 10 * time.Minute
 )
 
 // validateFleet says what is wrong with what is configured of the SIMs as a
@@ -90,6 +89,22 @@ func (c Config) validateFleet() error {
 	_, err := c.balances()
 	errs = append(errs, err)
 	return errors.Join(errs...)
+}
+
+// policy is what the configuration says of the fleet as a whole.
+func (c Config) policy() (dispatch.Policy, error) {
+	p := dispatch.DefaultPolicy()
+	routes, err := route.New(c.routes())
+	if err != nil {
+		return p, err
+	}
+	p.Routes, p.Limits, p.Low = routes, c.limits(""), c.Budget.low()
+	p.Cards = make(map[string]dispatch.CardPolicy, len(c.SIMs))
+	for name, s := range c.SIMs {
+		p.Cards[name] = dispatch.CardPolicy{Labels: s.Labels, Limits: c.limits(name)}
+	}
+	p = c.Fleet.over(p)
+	return p, p.Validate()
 }
 
 // routes are the configured rules.
@@ -165,36 +180,30 @@ func (c Config) balances() ([]gateway.BalancePolicy, error) {
 	return all, errors.Join(errs...)
 }
 
-// fleetPolicy is the [fleet] table with its defaults.
-type fleetPolicy struct {
-	stick                    time.Duration
-	failover                 bool
-	failoverMin, failoverMax time.Duration
-}
-
-func (t FleetConfig) policy() fleetPolicy {
-	p := fleetPolicy{stick: defaultStick, failover: true, failoverMin: defaultFailoverLeast, failoverMax: defaultFailoverMost}
-	set(&p.stick, t.Stick)
-	set(&p.failover, t.Failover)
-	set(&p.failoverMin, t.FailoverMin)
-	set(&p.failoverMax, t.FailoverMax)
+// over is the policy with what the table says.
+func (t FleetConfig) over(p dispatch.Policy) dispatch.Policy {
+	set(&p.Stick, t.Stick)
+	set(&p.Failover, t.Failover)
+	set(&p.Health.MinWait, t.FailoverMin)
+	set(&p.Health.MaxWait, t.FailoverMax)
+	p.Health.DefaultWait = min(max(p.Health.DefaultWait, p.Health.MinWait), p.Health.MaxWait)
 	return p
 }
 
 func (t FleetConfig) validate() error {
-	p := t.policy()
+	p := t.over(dispatch.DefaultPolicy())
 	var errs []error
-	if p.stick < 0 || p.stick > maxStick {
+	if p.Stick < 0 || p.Stick > maxStick {
 		errs = append(errs, fmt.Errorf("fleet.stick must be between 0s and %s", plainDuration(maxStick)))
 	}
-	if p.failoverMin < time.Second {
+	if p.Health.MinWait < time.Second {
 		errs = append(errs, errors.New("fleet.failover_min must be at least 1s"))
 	}
-	if p.failoverMax > maxFailover {
+	if p.Health.MaxWait > maxFailover {
 		errs = append(errs, fmt.Errorf("fleet.failover_max must be at most %s", plainDuration(maxFailover)))
 	}
-	if p.failoverMin > p.failoverMax {
-		errs = append(errs, fmt.Errorf("fleet.failover_min must not be more than failover_max, which is %s", plainDuration(p.failoverMax)))
+	if p.Health.MinWait > p.Health.MaxWait {
+		errs = append(errs, fmt.Errorf("fleet.failover_min must not be more than failover_max, which is %s", plainDuration(p.Health.MaxWait)))
 	}
 	return errors.Join(errs...)
 }

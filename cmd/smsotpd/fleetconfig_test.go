@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"smsotpd/gateway/dispatch"
+	"smsotpd/gateway/dispatch/health"
 	"smsotpd/gateway/dispatch/route"
 	"smsotpd/modem"
 )
@@ -118,12 +120,18 @@ func TestFleetNeedsARestart(t *testing.T) {
 }
 
 func TestFleetDefaults(t *testing.T) {
-	if got, want := validConfig(t, "").Fleet.policy(), (fleetPolicy{5 * time.Second, true, 15 * time.Second, 90 * time.Second}); got != want {
-		t.Errorf("%+v", got)
-	}
-	config := validConfig(t, "[fleet]\nstick = \"0s\"\nfailover = false\nfailover_min = \"20s\"\nfailover_max = \"3m\"")
-	if got, want := config.Fleet.policy(), (fleetPolicy{0, false, 20 * time.Second, 3 * time.Minute}); got != want {
-		t.Errorf("%+v", got)
+	for text, want := range map[string]dispatch.Policy{
+		"": {Stick: 5 * time.Second, Failover: true, Health: health.Policy{MinWait: 15 * time.Second, MaxWait: 90 * time.Second, DefaultWait: 45 * time.Second}},
+		"[fleet]\nstick = \"0s\"\nfailover = false\nfailover_min = \"1m\"\nfailover_max = \"3m\"": {
+			Health: health.Policy{MinWait: time.Minute, MaxWait: 3 * time.Minute, DefaultWait: time.Minute},
+		},
+	} {
+		got, err := validConfig(t, text).policy()
+		h := got.Health
+		if err != nil || got.Stick != want.Stick || got.Failover != want.Failover ||
+			(health.Policy{MinWait: h.MinWait, MaxWait: h.MaxWait, DefaultWait: h.DefaultWait}) != want.Health {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
 	}
 	for _, wrong := range []string{`stick = "-1s"`, `stick = "61s"`, `failover_min = "999ms"`, `failover_max = "11m"`, `failover_max = "10s"`} {
 		if _, err := configOf(t, "[fleet]\n"+wrong); err == nil || !strings.Contains(err.Error(), "fleet.") {
