@@ -28,16 +28,19 @@ type BalancePolicy struct {
 	// Code is the USSD code that asks, as "*100#".
 	Code  string
 	Every time.Duration
-	// Pattern finds the amount in the answer: its group "amount", or else the
-	// first.
+	// Pattern finds the amount in the answer: its group "amount", or its only
+	// one.
 	Pattern *regexp.Regexp
 	// Low is the amount below which the operator is told, in the currency of the
 	// answer; nil: never.
 	Low *float64
 }
 
-// leastBalanceEvery keeps a network from being asked all the time.
-const leastBalanceEvery = time.Minute
+// A network is not asked all the time.
+const (
+	leastBalanceEvery = 5 * time.Minute
+	mostBalanceEvery  = 30 * 24 * time.Hour
+)
 
 // longestUSSDCode is the longest that a code in the 7-bit alphabet can be
 // (TS 23.038, 6.1.2.3).
@@ -54,19 +57,30 @@ func isBalanceCode(code string) bool {
 	return strings.ContainsAny(code[:1], "*#") && strings.HasSuffix(code, "#") && !changesPIN
 }
 
-// Validate says what is wrong.
+// Validate says all that is wrong, by the keys in the file.
 func (p BalancePolicy) Validate() error {
-	switch {
-	case p.Name == "" && p.IMSI == "":
-		return errors.New("it is not said of which SIM")
-	case !isBalanceCode(p.Code):
-		return errors.New(`code must be a USSD code that asks, such as "*100#"`)
-	case p.Every < leastBalanceEvery:
-		return fmt.Errorf("every must be at least %v", leastBalanceEvery)
-	case p.Pattern == nil || p.Pattern.NumSubexp() == 0:
-		return errors.New("pattern must have a group for the amount")
-	case p.Low != nil && (math.IsNaN(*p.Low) || math.IsInf(*p.Low, 0)):
-		return errors.New("low must be an amount, such as 2.0")
+	var errs []error
+	if p.Name == "" && p.IMSI == "" {
+		errs = append(errs, errors.New("it is not said of which SIM"))
+	}
+	if !isBalanceCode(p.Code) {
+		errs = append(errs, errors.New(`code must be a USSD code that asks, such as "*100#"`))
+	}
+	if p.Every < leastBalanceEvery || p.Every > mostBalanceEvery {
+		errs = append(errs, errors.New("every must be between 5m and 720h"))
+	}
+	if p.Low != nil && (math.IsNaN(*p.Low) || math.IsInf(*p.Low, 0)) {
+		errs = append(errs, errors.New("low must be an amount, such as 2.0"))
+	}
+	return errors.Join(append(errs, p.validatePattern())...)
+}
+
+func (p BalancePolicy) validatePattern() error {
+	if p.Pattern == nil || p.Pattern.String() == "" {
+		return errors.New("pattern must not be empty: it finds the amount in the answer")
+	}
+	if n := p.Pattern.NumSubexp(); n != 1 && p.Pattern.SubexpIndex("amount") < 0 {
+		return fmt.Errorf("pattern has %d groups: it needs one, or one named amount, as (?P<amount>[0-9]+)", n)
 	}
 	return nil
 }

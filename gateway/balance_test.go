@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"math"
 	"regexp"
 	"strings"
 	"sync"
@@ -49,8 +50,12 @@ func TestBalancePolicy(t *testing.T) {
 		"which SIM":           func(p *BalancePolicy) { p.Name = "" },
 		"code":                func(p *BalancePolicy) { p.Code = "100" },
 		"USSD code that asks": func(p *BalancePolicy) { p.Code = "**04*1234*4321*4321#" },
-		"every":               func(p *BalancePolicy) { p.Every = time.Second },
-		"pattern":             func(p *BalancePolicy) { p.Pattern = regexp.MustCompile(`\d+`) },
+		"every must be":       func(p *BalancePolicy) { p.Every = time.Second },
+		"between 5m and 720h": func(p *BalancePolicy) { p.Every = math.MaxInt64 },
+		"must not be empty":   func(p *BalancePolicy) { p.Pattern = nil },
+		"has 0 groups":        func(p *BalancePolicy) { p.Pattern = regexp.MustCompile(`\d+`) },
+		"has 2 groups":        func(p *BalancePolicy) { p.Pattern = regexp.MustCompile(`(\d+)(,)`) },
+		"low must be":         func(p *BalancePolicy) { p.Low = new(math.NaN()) },
 	} {
 		p := valid
 		spoil(&p)
@@ -137,6 +142,9 @@ func TestBalanceIsAskedFor(t *testing.T) {
 			t.Errorf("the balance is %v", got)
 		}
 		w.counted("smsotpd_sim_balance", map[string]float64{"a ": 7.5})
+		if at := w.counts("smsotpd_sim_balance_timestamp_seconds")["a "]; math.Abs(at-float64(e.times()[0].Unix())) > 1 {
+			t.Errorf("told at %v", at)
+		}
 		w.pass(5 * time.Hour)
 		if n := len(e.times()); n != 1 {
 			t.Errorf("asked %d times in 5 hours", n)

@@ -43,7 +43,14 @@ func (g *Gateway) checkChange(sim string, c budget.Change) error {
 			return invalid(name, "A limit is a number from 0 to %d.", MaxLimit)
 		}
 	}
-	if err := c.Over(g.dispatch.Configured(sim)).Validate(); err != nil {
+	// The hand goes before the configuration, which may contradict it: a SIM is
+	// throttled by one limit, whatever else is configured.
+	base := budget.Limits{}
+	if c.WarmUpStart != nil || c.WarmUpDays != nil && *c.WarmUpDays > 0 { // these need what they lead to
+		configured := g.dispatch.Configured(sim)
+		base.PerDay, base.WarmUp = configured.PerDay, configured.WarmUp
+	}
+	if err := c.Over(base).Validate(); err != nil {
 		return &Error{Kind: Invalid, Code: CodeInvalidField, Field: "budget", cause: err, Message: "These limits can't be: " + err.Error() + "."}
 	}
 	return nil
@@ -103,34 +110,16 @@ func (g *Gateway) spend(ctx context.Context, call Call, name string, c budget.Ch
 	for name, v := range set {
 		details[name] = strconv.Itoa(v)
 	}
-	e := entry(call, action, name, details)
-	g.ordering.Lock()
-	defer g.ordering.Unlock()
-	changed := false
-	var stands budgetOrder
-	err = g.update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
-		if stands, _, err = g.limits.Find(tx, []byte(sim)); err != nil {
-			return err
+	err = g.ordered(ctx, call, entry(call, action, name, details), func(tx storage.Tx) (bool, error) {
+		stands, _, err := g.limits.Find(tx, []byte(sim))
+		switch {
+		case err != nil || maps.Equal(stands.Change.Set(), set):
+			return false, err
+		case len(set) == 0:
+			return true, g.limits.Delete(tx, []byte(sim))
 		}
-		if changed = !maps.Equal(stands.Change.Set(), set); !changed {
-			return nil
-		}
-		if len(set) == 0 {
-			stands = budgetOrder{}
-			err = g.limits.Delete(tx, []byte(sim))
-		} else {
-			stands = budgetOrder{Change: c, By: call.by(), At: storage.TimeOf(tx.Now())}
-			err = g.limits.Put(tx, []byte(sim), stands)
-		}
-		if err != nil {
-			return err
-		}
-		return g.trail.Record(tx, e)
-	})
-	g.tellLimit(context.WithoutCancel(ctx), sim)
-	if err == nil && changed {
-		g.acted(action, call, name)
-	}
+		return true, g.limits.Put(tx, []byte(sim), budgetOrder{Change: c, By: call.by(), At: storage.TimeOf(tx.Now())})
+	}, func(ctx context.Context) { g.tellLimit(ctx, sim) })
 	if err != nil {
 		return BudgetOrder{}, err
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/modem"
 )
 
@@ -106,6 +107,26 @@ func TestLimitsThatCannotBe(t *testing.T) {
 			s.refusedWith(err, CodeInvalidField)
 		}
 		s.trailIs()
+	})
+}
+
+// One limit throttles a SIM, also where it makes a configured one pointless.
+func TestHandGoesBeforeTheConfiguration(t *testing.T) {
+	configured := budget.Limits{PerMinute: 10, PerDay: 200, Reserve: 20, WarmUp: budget.WarmUp{Days: 14, Start: 20}}
+	inShop(t, limits(configured), func(t *testing.T, s *shop) {
+		for _, b := range []Budget{
+			{PerDay: limitOf(1)},
+			{WarmUpDays: limitOf(0)},
+			{WarmUpDays: limitOf(7)},
+			{WarmUpStart: limitOf(50)},
+			{PerHour: limitOf(5)},
+			{PerMinute: limitOf(300)},
+		} {
+			_, err := s.gw.SetBudget(t.Context(), ops, "a", b)
+			s.must(err)
+		}
+		_, err := s.gw.SetBudget(t.Context(), ops, "a", Budget{WarmUpStart: limitOf(201)})
+		s.refusedWith(err, CodeInvalidField)
 	})
 }
 

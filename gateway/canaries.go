@@ -54,16 +54,20 @@ type canaries struct {
 	mu     sync.Mutex
 	sent   map[string]*canary // by token
 	probes map[string]probe   // by modem
+	// reached is when a test message last came to a SIM, by its name.
+	reached map[string]time.Time
 }
 
 // canary is one test message. It is in memory alone: one that comes after a
 // restart is known by its form.
 type canary struct {
 	id queue.ID
-	// from is the sender; sim and modem are those that it was in.
-	from       CanarySIM
-	sim, modem string
-	queued     time.Time
+	// from is the sender; sim and modem are those that it was in. to is the name
+	// of the receiver, toModem the one that it was in.
+	from        CanarySIM
+	sim, modem  string
+	to, toModem string
+	queued      time.Time
 	// judge is when it is to be asked what became of it; zero once that is known.
 	judge         time.Time
 	arrived, lost bool
@@ -78,6 +82,7 @@ func newCanaries(g *Gateway, p CanaryPolicy) *canaries {
 		gateway: g, log: g.log.With("component", "canary"), policy: p,
 		table:  storage.NewTable[struct{}]("canary", 1),
 		sooner: make(chan struct{}, 1), sent: map[string]*canary{}, probes: map[string]probe{},
+		reached: map[string]time.Time{},
 	}
 	if p.Every > 0 {
 		c.routes = p.routes()
@@ -159,7 +164,8 @@ func (c *canaries) send(ctx context.Context, r *canaryRoute, probe bool) error {
 	g, region := c.gateway, r.number.Region()
 	statuses := g.fleet.Statuses()
 	from, ok := inFleet(statuses, r.from.Name, r.from.IMSI)
-	if _, there := inFleet(statuses, r.to.Name, r.to.IMSI); !ok || !there || g.dispatch.Held(from.Name) {
+	to, there := inFleet(statuses, r.to.Name, r.to.IMSI)
+	if !ok || !there || g.dispatch.Held(from.Name) {
 		c.log.Debug("no test message is sent: a SIM is not there", "from", r.from.Name, "to", r.to.Name)
 		return nil
 	}
@@ -186,7 +192,8 @@ func (c *canaries) send(ctx context.Context, r *canaryRoute, probe bool) error {
 	}
 	now := time.Now()
 	c.remember(token, &canary{
-		id: draft.ID, from: r.from, sim: from.SIM(), modem: from.Name, queued: now, judge: now.Add(life),
+		id: draft.ID, from: r.from, sim: from.SIM(), modem: from.Name,
+		to: r.to.Name, toModem: to.Name, queued: now, judge: now.Add(life),
 	})
 	err = g.store.Update(ctx, func(tx storage.Tx) error {
 		if err := c.table.Put(tx, append(canaryKey(tx.Now()), draft.ID[:]...), struct{}{}); err != nil {

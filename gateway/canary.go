@@ -11,8 +11,13 @@ import (
 	"smsotpd/modem"
 )
 
-// EventCanaryLost: a test message by the SIM was sent and did not arrive.
-const EventCanaryLost modem.EventKind = "canary_lost"
+const (
+	// EventCanaryLost: a test message by the SIM was sent and did not arrive.
+	EventCanaryLost modem.EventKind = "canary_lost"
+	// EventCanaryMissed: a test message to the SIM did not arrive, and nothing
+	// says that its sender is at fault.
+	EventCanaryMissed modem.EventKind = "canary_missed"
+)
 
 // CanaryPolicy says which SIMs send test messages to which others of ours. They
 // show what no answer of a network does: that what it takes arrives.
@@ -21,9 +26,9 @@ type CanaryPolicy struct {
 	// pairs share among them evenly; 0: never.
 	Every time.Duration
 	SIMs  []CanarySIM
-	// Pairs are who sends to whom, by name. Without any each SIM sends to the
-	// next one that has a number.
-	Pairs [][2]string
+	// Pairs are who sends to whom, two names each. Without any each SIM sends to
+	// the next one that has a number.
+	Pairs [][]string
 	// Timeout is how long after it was sent a message is lost, and how long it
 	// waits to be sent; DefaultCanaryTimeout if it is 0.
 	Timeout time.Duration
@@ -49,59 +54,78 @@ const DefaultCanaryTimeout = 5 * time.Minute
 
 // The bounds of CanaryPolicy.
 const (
-	leastCanaryEvery   = time.Minute
+	leastCanaryEvery   = 5 * time.Minute
+	mostCanaryEvery    = 30 * 24 * time.Hour
 	leastCanaryTimeout = time.Minute
 	mostCanaryTimeout  = time.Hour
 )
 
-// Validate says what is wrong.
+// Validate says all that is wrong, by the keys in the file.
 func (p CanaryPolicy) Validate() error {
-	if p.Every == 0 {
-		return nil
+	errs := make([]error, 0, len(p.Pairs)+2)
+	if p.Every != 0 {
+		errs = append(errs, p.validateTimes(), p.validateSIMs())
 	}
+	for i, pair := range p.Pairs {
+		errs = append(errs, p.validatePair(i, pair))
+	}
+	return errors.Join(errs...)
+}
+
+func (p CanaryPolicy) validateTimes() error {
 	switch {
-	case p.Every < leastCanaryEvery:
-		return fmt.Errorf("every: it must be at least %v; 0 is never", leastCanaryEvery)
+	case p.Every < leastCanaryEvery || p.Every > mostCanaryEvery:
+		return errors.New("every must be between 5m and 720h, or 0s for none")
 	case p.Timeout != 0 && (p.Timeout < leastCanaryTimeout || p.Timeout > mostCanaryTimeout):
-		return fmt.Errorf("timeout: it must be from %v to %v", leastCanaryTimeout, mostCanaryTimeout)
-	}
-	seen := map[string]bool{}
-	for _, s := range p.SIMs {
-		switch {
-		case s.Name == "":
-			return errors.New("a SIM without a name")
-		case seen[s.Name]:
-			return fmt.Errorf("sim.%s: it is there twice", s.Name)
-		}
-		seen[s.Name] = true
-		if _, err := number.Parse(s.Number); s.Number != "" && err != nil {
-			return fmt.Errorf("sim.%s: number: %w", s.Name, err)
-		}
-	}
-	for _, pair := range p.Pairs {
-		if err := p.validatePair(pair); err != nil {
-			return err
-		}
-	}
-	if len(p.routes()) == 0 {
-		return errors.New("no SIM can send to another: at least two SIMs are needed, and the number of one")
+		return errors.New("timeout must be between 1m and 1h")
 	}
 	return nil
 }
 
-func (p CanaryPolicy) validatePair(pair [2]string) error {
-	for _, name := range pair {
-		if _, known := p.named(name); !known {
-			return fmt.Errorf("pairs: there is no SIM %q", name)
+func (p CanaryPolicy) validateSIMs() error {
+	receivers := 0
+	for i, s := range p.SIMs {
+		if s.Name == "" {
+			return errors.New("a SIM without a name")
+		}
+		if first := slices.IndexFunc(p.SIMs, func(o CanarySIM) bool { return o.Name == s.Name }); first < i {
+			return fmt.Errorf("sim.%s is there twice", s.Name)
+		}
+		if s.Number == "" {
+			continue
+		}
+		receivers++
+		if _, err := number.Parse(s.Number); err != nil {
+			return fmt.Errorf("every needs to send to sim.%s.number: %w", s.Name, err)
 		}
 	}
-	if pair[0] == pair[1] {
-		return fmt.Errorf("pairs: %q can't send to itself", pair[0])
-	}
-	if to, _ := p.named(pair[1]); to.Number == "" {
-		return fmt.Errorf("pairs: the number of %q is not known", pair[1])
+	switch {
+	case len(p.SIMs) < 2:
+		return errors.New("every needs two SIMs with tables [sim.NAME], one to send and one to receive")
+	case receivers == 0:
+		return errors.New("every needs the number of a SIM to send to: sim.NAME.number")
 	}
 	return nil
+}
+
+func (p CanaryPolicy) validatePair(i int, pair []string) error {
+	key := fmt.Sprintf("pairs[%d]", i)
+	if len(pair) != 2 || pair[0] == pair[1] {
+		return fmt.Errorf(`%s must be two SIMs, who sends and who receives, such as ["left", "right"]`, key)
+	}
+	var errs []error
+	for _, name := range pair {
+		if _, known := p.named(name); !known {
+			errs = append(errs, fmt.Errorf("%s: there is no SIM %q; SIMs are named by their [sim.NAME] tables", key, name))
+		}
+	}
+	if to, known := p.named(pair[1]); known && to.Number == "" {
+		errs = append(errs, fmt.Errorf("%s: sim.%s.number is missing, to which it would be sent", key, pair[1]))
+	}
+	if slices.ContainsFunc(p.Pairs[:i], func(other []string) bool { return slices.Equal(other, pair) }) {
+		errs = append(errs, fmt.Errorf("%s is there twice", key))
+	}
+	return errors.Join(errs...)
 }
 
 func (p CanaryPolicy) named(name string) (CanarySIM, bool) {

@@ -39,6 +39,7 @@ func (c *canaries) take(ctx context.Context, m modem.Inbound) bool {
 	if k.arrived, k.judge = true, (time.Time{}); k.lost {
 		result = canaryLate
 	}
+	c.reached[k.to] = time.Now()
 	c.mu.Unlock()
 	if fresh {
 		c.arrived(ctx, k, result)
@@ -115,11 +116,12 @@ func (c *canaries) judge(ctx context.Context, token string) error {
 	if k == nil {
 		return nil
 	}
-	result, left := canaryRefused, time.Duration(0)
+	result, left, delivered := canaryRefused, time.Duration(0), false
 	err := c.gateway.store.View(ctx, func(tx storage.Tx) error {
 		m, err := c.gateway.queue.Get(tx, k.id)
 		if err == nil {
 			result, left = c.fate(m, tx.Now())
+			delivered = m.State == queue.Delivered
 		}
 		return err
 	})
@@ -139,11 +141,34 @@ func (c *canaries) judge(ctx context.Context, token string) error {
 		c.log.Info("a test message was not sent, or refused", "modem", k.modem)
 		return nil
 	}
-	c.gateway.dispatch.Canary(k.sim, false)
-	observer{c.gateway.metrics, c.gateway}.Happened(modem.Event{
-		Modem: k.modem, Kind: EventCanaryLost, Detail: "a test message to another SIM did not arrive", At: time.Now(),
-	})
+	c.lost(k, delivered)
 	return nil
+}
+
+// lost tells of a message that did not arrive. It counts against its sender only
+// where its receiver is known to receive, and the network does not say that it did.
+func (c *canaries) lost(k *canary, delivered bool) {
+	now := time.Now()
+	e := modem.Event{Modem: k.toModem, Kind: EventCanaryMissed, At: now}
+	switch {
+	case delivered:
+		e.Detail = "a test message was delivered, as the network says, and did not come: is the SIM's number right?"
+	case !c.receives(k.to, now):
+		e.Detail = "a test message did not come, nor any other for a day: is the SIM's number right?"
+	default:
+		e.Modem, e.Kind, e.Detail = k.modem, EventCanaryLost, "a test message to another SIM did not arrive"
+		c.gateway.dispatch.Canary(k.sim, false)
+	}
+	observer{c.gateway.metrics, c.gateway}.Happened(e)
+}
+
+// receives says whether a test message has come to the SIM of the name within a
+// day, since the start.
+func (c *canaries) receives(name string, now time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ever := c.reached[name]
+	return ever && now.Sub(at) <= canaryKept
 }
 
 // judged notes what became of a message, or when to ask again; false if it has

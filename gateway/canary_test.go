@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"maps"
+	"math"
 	"strings"
 	"sync"
 	"testing"
@@ -34,7 +35,7 @@ func trio(o *Options) {
 func duo(o *Options) {
 	trio(o)
 	o.Canary.SIMs = o.Canary.SIMs[:2]
-	o.Canary.Pairs = [][2]string{{"a", "b"}}
+	o.Canary.Pairs = [][]string{{"a", "b"}}
 }
 
 // carrier is a network that takes messages in 2 s and brings those to the SIMs
@@ -159,56 +160,6 @@ func TestCanaryLatency(t *testing.T) {
 			return
 		}
 		t.Error("no latency was measured")
-	})
-}
-
-// A SIM whose test messages are lost is told of and distrusted; one sent as a
-// probe that arrives brings it back.
-func TestCanariesLost(t *testing.T) {
-	inWorld(t, duo, func(t *testing.T, w *world) {
-		c := &carrier{w: w, way: 4 * time.Second}
-		c.plug("a", "b")
-		c.set(true)
-		w.pass(time.Hour + 4*time.Minute)
-		w.sent(1)
-		w.counted("smsotpd_canaries_total", map[string]float64{})
-		w.pass(90 * time.Second)
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 1})
-		w.counted("smsotpd_modem_events_total", map[string]float64{"canary_lost a ": 1})
-		w.pass(time.Hour)
-		w.counted("smsotpd_modem_events_total", map[string]float64{"canary_lost a ": 2, "breaker_open a ": 1})
-		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 1, "b ": 0})
-		c.set(false)
-		w.pass(time.Minute)
-		w.sent(3)
-		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 0, "b ": 0})
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 2, "a arrived ": 1})
-
-		// One that comes after all is not lost.
-		c.bring(w.radio.heard()[1])
-		c.bring(w.radio.heard()[1])
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 2, "a arrived ": 1, "a late ": 1})
-		w.kept(0)
-	})
-}
-
-// A probe that is lost lets the breaker rest for longer.
-func TestProbeLost(t *testing.T) {
-	inWorld(t, duo, func(t *testing.T, w *world) {
-		c := &carrier{w: w}
-		c.plug("a", "b")
-		c.set(true)
-		w.pass(2*time.Hour + 7*time.Minute)
-		w.sent(3)
-		open, at := w.gw.dispatch.Distrusted("imsi-a", "FR")
-		if left := time.Until(at); !open || left < 0 || left > 5*time.Minute {
-			t.Fatalf("nothing waits for the probe: %v, %v", open, left)
-		}
-		w.pass(5 * time.Minute)
-		if open, at = w.gw.dispatch.Distrusted("imsi-a", "FR"); !open || time.Until(at) > 2*time.Minute {
-			t.Errorf("after a lost probe: %v, %v", open, time.Until(at))
-		}
-		w.counted("smsotpd_canaries_total", map[string]float64{"a lost ": 3})
 	})
 }
 
@@ -343,15 +294,19 @@ func TestCanaryPolicy(t *testing.T) {
 		t.Errorf("what is off needs nothing: %v", err)
 	}
 	for want, spoil := range map[string]func(*CanaryPolicy){
-		"every":              func(p *CanaryPolicy) { p.Every = time.Second },
-		"timeout":            func(p *CanaryPolicy) { p.Timeout = time.Second },
-		"without a name":     func(p *CanaryPolicy) { p.SIMs[0].Name = "" },
-		"twice":              func(p *CanaryPolicy) { p.SIMs[0].Name = "b" },
-		"number:":            func(p *CanaryPolicy) { p.SIMs[0].Number = "0611111101" },
-		`no SIM "d"`:         func(p *CanaryPolicy) { p.Pairs = [][2]string{{"a", "d"}} },
-		"to itself":          func(p *CanaryPolicy) { p.Pairs = [][2]string{{"a", "a"}} },
-		"number of \"c\"":    func(p *CanaryPolicy) { p.Pairs = [][2]string{{"a", "c"}} },
-		"no SIM can send to": func(p *CanaryPolicy) { p.SIMs = p.SIMs[:1] },
+		"every must be":        func(p *CanaryPolicy) { p.Every = time.Second },
+		"between 5m and 720h":  func(p *CanaryPolicy) { p.Every = math.MaxInt64 },
+		"timeout":              func(p *CanaryPolicy) { p.Timeout = time.Second },
+		"without a name":       func(p *CanaryPolicy) { p.SIMs[0].Name = "" },
+		"sim.b is there twice": func(p *CanaryPolicy) { p.SIMs[0].Name = "b" },
+		"sim.a.number:":        func(p *CanaryPolicy) { p.SIMs[0].Number = "+33000011101" },
+		`no SIM "d"`:           func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "d"}} },
+		"pairs[0] must be":     func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "a"}} },
+		"pairs[1] must be":     func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "b"}, {"a"}} },
+		"pairs[1] is there":    func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "b"}, {"a", "b"}} },
+		"sim.c.number is":      func(p *CanaryPolicy) { p.Pairs = [][]string{{"a", "c"}} },
+		"needs two SIMs":       func(p *CanaryPolicy) { p.SIMs = p.SIMs[:1] },
+		"needs the number":     func(p *CanaryPolicy) { p.SIMs[0].Number, p.SIMs[1].Number = "", "" },
 	} {
 		p := valid()
 		spoil(&p)
@@ -395,26 +350,4 @@ func TestSameNumber(t *testing.T) {
 			t.Errorf("%s, %s: %v", c.a, c.b, got)
 		}
 	}
-}
-
-// A SIM that isn't there when it is to be tried is tried when it is back, once.
-func TestProbeWaitsForTheSIM(t *testing.T) {
-	inWorld(t, duo, func(t *testing.T, w *world) {
-		c := &carrier{w: w, way: time.Second}
-		c.plug("b")
-		a := w.radio.plug("a", takes(0))
-		w.pass(time.Second)
-		a.unplug()
-		for range 2 {
-			w.gw.dispatch.Canary("imsi-a", false)
-		}
-		w.pass(5 * time.Minute)
-		w.sent(0)
-		c.plug("a")
-		w.pass(time.Minute)
-		w.sent(1)
-		w.pass(10 * time.Minute)
-		w.sent(1)
-		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 0, "b ": 0})
-	})
 }

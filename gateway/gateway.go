@@ -16,7 +16,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +23,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"smsotpd/gateway/dispatch"
@@ -39,48 +37,6 @@ import (
 	"smsotpd/modem"
 	"smsotpd/storage"
 )
-
-// Options of a Gateway. Store, Keys, Services and Fleet are required.
-type Options struct {
-	Store    storage.Store
-	Keys     *keyring.Keyring
-	Services []Service
-	Guard    guard.Policy
-	// Queue is queue.DefaultPolicy if it is zero.
-	Queue queue.Policy
-	Fleet dispatch.Fleet
-	// Dispatch is dispatch.DefaultPolicy if it is nil, BudgetZone where days and
-	// months of budgets begin; nil: UTC.
-	Dispatch   *dispatch.Policy
-	BudgetZone *time.Location
-	// Can says what a modem with a SIM was seen to do; nil: nothing was seen.
-	Can func(imei, imsi string) modem.Capability
-	// USSD sends a code through the named modem; its errors are those of
-	// modem.Pool.USSD. nil: no modem can.
-	USSD func(ctx context.Context, modem, code string) (modem.USSDReply, error)
-	// Reset restarts the named modem; its errors wrap modem.ErrNoSuchModem or
-	// modem.ErrNotReady, or are faults. nil: no modem can be restarted.
-	Reset func(ctx context.Context, modem string) error
-	// Unpark ends the rest of the named modem, with the same errors. nil: only
-	// time ends it.
-	Unpark func(modem string) error
-	Logger *slog.Logger
-	// Metrics is where the gateway's metrics are registered; nil for nowhere.
-	Metrics prometheus.Registerer
-	// InboundRetention is how long received messages are kept;
-	// DefaultInboundRetention if it is 0.
-	InboundRetention time.Duration
-	// TrailRetention is how long the trail of operators' actions is kept;
-	// ledger.DefaultRetention if it is 0.
-	TrailRetention time.Duration
-	// NeedModem: without a modem that can send, the gateway is not ready.
-	NeedModem bool
-	// Canary lets SIMs send test messages to each other; its zero value does
-	// not.
-	Canary CanaryPolicy
-	// Balances are the SIMs whose balance is asked for.
-	Balances []BalancePolicy
-}
 
 // Gateway is safe for use from many goroutines.
 type Gateway struct {
@@ -117,66 +73,9 @@ type Gateway struct {
 	fallback Service
 }
 
-// New makes a Gateway; Run sets its dispatcher going. An error is one of the
-// configuration.
-func New(o Options) (*Gateway, error) {
-	if o.Queue == (queue.Policy{}) {
-		o.Queue = queue.DefaultPolicy()
-	}
-	g := &Gateway{
-		store: o.Store, keys: o.Keys, guard: o.Guard, fleet: o.Fleet, needModem: o.NeedModem,
-		ussd: o.USSD, reset: o.Reset, unpark: o.Unpark,
-		services: map[string]Service{}, log: o.Logger,
-		book: verification.NewBook(o.Keys), queue: queue.New(o.Keys, o.Queue), budgets: budget.New(o.BudgetZone),
-		inbound: inbound.NewBook(o.Keys, readInbound), replies: newReplies(o.Keys),
-		retention: cmp.Or(o.InboundRetention, DefaultInboundRetention),
-		trail:     ledger.NewTrail(o.Keys), orders: newOrders(o.Keys), limits: storage.NewTable[budgetOrder]("budgetorder", 1),
-		trailRetention: cmp.Or(o.TrailRetention, ledger.DefaultRetention),
-	}
-	if g.log == nil {
-		g.log = slog.New(slog.DiscardHandler)
-	}
-	for _, s := range o.Services {
-		if err := s.prepare(); err != nil {
-			return nil, fmt.Errorf("service.%s: %w", s.Name, err)
-		}
-		if _, twice := g.services[s.Name]; twice {
-			return nil, fmt.Errorf("service.%s: declared twice", s.Name)
-		}
-		g.services[s.Name] = s
-	}
-	g.fallback = DefaultService()
-	if err := g.fallback.prepare(); err != nil {
-		return nil, err
-	}
-	policy := dispatch.DefaultPolicy()
-	if o.Dispatch != nil {
-		policy = *o.Dispatch
-	}
-	if err := policy.Validate(); err != nil {
-		return nil, err
-	}
-	if err := o.Canary.Validate(); err != nil {
-		return nil, fmt.Errorf("canary: %w", err)
-	}
-	for _, b := range o.Balances {
-		if err := b.Validate(); err != nil {
-			return nil, fmt.Errorf("sim.%s.balance: %w", b.Name, err)
-		}
-	}
-	g.canaries, g.balances = newCanaries(g, o.Canary), newBalances(g, o.Balances)
-	g.metrics = newMetrics(o.Metrics, g)
-	g.dispatch = dispatch.New(dispatch.Options{
-		Store: o.Store, Queue: g.queue, Ledger: g.budgets, Fleet: o.Fleet, Policy: policy, Can: o.Can,
-		Settled: g.settled, Observer: observer{g.metrics, g}, Logger: g.log.With("component", "dispatch"),
-	})
-	g.hands = g.dispatch
-	return g, nil
-}
-
-// Run dispatches and sweeps, and tries and asks the SIMs, until ctx ends, and returns when every attempt in
-// the air is settled; that takes as long as the modems take to answer or to be
-// closed.
+// Run dispatches and sweeps, and tries and asks the SIMs, until ctx ends. It
+// returns when every attempt in the air is settled, which takes as long as the
+// modems take to answer or to be closed.
 func (g *Gateway) Run(ctx context.Context) error {
 	if err := g.recall(ctx); err != nil {
 		if errors.Is(err, context.Canceled) {
@@ -263,7 +162,7 @@ func (g *Gateway) Start(ctx context.Context, call Call, req StartRequest) (Verif
 		}
 		return g.replies.keep(tx, reply, view)
 	})
-	space.settle(err == nil && view.MessageID == message.ID.String())
+	g.settle(space, view.MessageID == message.ID.String(), err)
 	if !replayed {
 		g.metrics.start(to.Region(), view, err)
 	}
@@ -404,7 +303,7 @@ func (g *Gateway) Resend(ctx context.Context, call Call, id string) (Verificatio
 		}
 		return g.replies.keep(tx, reply, view)
 	})
-	space.settle(err == nil && view.MessageID == message.ID.String())
+	g.settle(space, view.MessageID == message.ID.String(), err)
 	g.metrics.resend(to.Region(), err)
 	return view, err
 }
@@ -486,15 +385,6 @@ func (g *Gateway) Report(ctx context.Context, r modem.Report) error { return g.d
 // Happened takes in what the modems do and what is done to them.
 func (g *Gateway) Happened(e modem.Event) {
 	g.metrics.events.WithLabelValues(e.Modem, string(e.Kind)).Inc()
-}
-
-// Reload makes another policy of the fleet hold, but for its Health; no message is
-// lost by it.
-func (g *Gateway) Reload(ctx context.Context, p dispatch.Policy) error {
-	if err := p.Validate(); err != nil {
-		return err
-	}
-	return g.dispatch.Reload(ctx, p)
 }
 
 // update runs a transaction and turns its error into one that may be shown.

@@ -17,7 +17,7 @@ const fullFor = time.Minute
 // they are in.
 type gauges struct {
 	used, limit, rate, breaker *prometheus.Desc
-	balance, noCapacity        *prometheus.Desc
+	balance, balanceAt, spent  *prometheus.Desc
 	// fullAt is when a message was refused last for lack of budget, in ns since
 	// 1970; 0: never.
 	fullAt atomic.Int64
@@ -28,17 +28,18 @@ func newGauges() *gauges {
 		return prometheus.NewDesc("smsotpd_"+name, help, labels, nil)
 	}
 	return &gauges{
-		used:       desc("budget_used", "What the SIM in the modem has used of a limit, what is in the air included.", "modem", "window"),
-		limit:      desc("budget_limit", "A limit of the SIM in the modem.", "modem", "window"),
-		rate:       desc("sim_rate", "The part of what the SIM in the modem sent lately that was accepted by the network (success), of whose delivery a report came (delivery), or whose code was entered (verified).", "modem", "kind"),
-		breaker:    desc("breaker_open", "Whether the SIM in the modem is not trusted, in any region.", "modem"),
-		balance:    desc("sim_balance", "What was left on the SIM in the modem when it was asked last, in its currency.", "modem"),
-		noCapacity: desc("no_capacity", "Whether a message was refused within the last minute since the budgets of all SIMs were spent."),
+		used:      desc("budget_used", "What the SIM in the modem has used of a limit, what is in the air included.", "modem", "window"),
+		limit:     desc("budget_limit", "A limit of the SIM in the modem.", "modem", "window"),
+		rate:      desc("sim_rate", "The part of what the SIM in the modem sent lately that was accepted by the network (success), of whose delivery a report came (delivery), or whose code was entered (verified).", "modem", "kind"),
+		breaker:   desc("breaker_open", "Whether the SIM in the modem is not trusted, in any region.", "modem"),
+		balance:   desc("sim_balance", "What was left on the SIM in the modem when it was asked last, in its currency.", "modem"),
+		balanceAt: desc("sim_balance_timestamp_seconds", "When it was told, in seconds since 1970: one that grows old is asked for in vain.", "modem"),
+		spent:     desc("capacity_spent", "Whether a message was refused within the last minute since the budgets of all SIMs were spent."),
 	}
 }
 
 func (s *gauges) describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.used, s.limit, s.rate, s.breaker, s.balance, s.noCapacity} {
+	for _, d := range []*prometheus.Desc{s.used, s.limit, s.rate, s.breaker, s.balance, s.balanceAt, s.spent} {
 		ch <- d
 	}
 }
@@ -56,7 +57,7 @@ func (s *gauges) collect(ch chan<- prometheus.Metric, sims []dispatch.SIMView) {
 	}
 	at := s.fullAt.Load()
 	full := at != 0 && time.Since(time.Unix(0, at)) < fullFor
-	ch <- prometheus.MustNewConstMetric(s.noCapacity, prometheus.GaugeValue, one(full))
+	ch <- prometheus.MustNewConstMetric(s.spent, prometheus.GaugeValue, one(full))
 }
 
 func (s *gauges) collectSIM(ch chan<- prometheus.Metric, v dispatch.SIMView) {
@@ -78,6 +79,7 @@ func (s *gauges) collectSIM(ch chan<- prometheus.Metric, v dispatch.SIMView) {
 	gauge(s.breaker, one(distrusted(v.Rates)))
 	if b := v.Standing.Balance; b != nil {
 		gauge(s.balance, b.Amount)
+		gauge(s.balanceAt, float64(b.At.UnixMilli())/1000)
 	}
 }
 

@@ -25,7 +25,7 @@ func TestBudgetGauges(t *testing.T) {
 		w.pass(5 * time.Second)
 		w.counted("smsotpd_budget_used", map[string]float64{"a minute ": 2, "a day ": 2, "a recipients ": 1})
 		w.counted("smsotpd_budget_limit", map[string]float64{"a minute ": 5, "a day ": 20, "a recipients ": 10})
-		w.counted("smsotpd_no_capacity", map[string]float64{"": 0})
+		w.counted("smsotpd_capacity_spent", map[string]float64{"": 0})
 		w.pass(2 * time.Minute) // nothing happens but that time goes by
 		w.counted("smsotpd_budget_used", map[string]float64{"a minute ": 0, "a day ": 2, "a recipients ": 1})
 
@@ -47,10 +47,11 @@ func TestNoCapacityGauge(t *testing.T) {
 		w.pass(5 * time.Second)
 		_, err := w.gw.Start(t.Context(), Call{Caller: "test"}, StartRequest{To: bob})
 		w.refusedWith(err, CodeNoCapacity)
+		w.counted("smsotpd_no_capacity_total", map[string]float64{"": 1})
 		w.pass(59 * time.Second)
-		w.counted("smsotpd_no_capacity", map[string]float64{"": 1})
+		w.counted("smsotpd_capacity_spent", map[string]float64{"": 1})
 		w.pass(time.Second)
-		w.counted("smsotpd_no_capacity", map[string]float64{"": 0})
+		w.counted("smsotpd_capacity_spent", map[string]float64{"": 0})
 	})
 }
 
@@ -73,5 +74,25 @@ func TestRateGauges(t *testing.T) {
 			t.Errorf("no report came or was missed: %v", rates)
 		}
 		w.counted("smsotpd_breaker_open", map[string]float64{"a ": 0, "b ": 0})
+	})
+}
+
+// What sends no message is not refused for lack of budget, and not counted as if.
+func TestNoCapacityCountsRefusals(t *testing.T) {
+	inWorld(t, limits(budget.Limits{PerDay: 1}), func(t *testing.T, w *world) {
+		w.radio.plug("a", takes(0))
+		first := w.start(alice, "subject")
+		w.pass(5 * time.Second)
+		if again := w.start(alice, "subject"); again.ID != first.ID {
+			t.Fatal("it was not continued")
+		}
+		_, err := w.gw.Resend(t.Context(), Call{}, first.ID)
+		w.refusedWith(err, CodeCooldown)
+		w.counted("smsotpd_no_capacity_total", map[string]float64{"": 0})
+		w.counted("smsotpd_capacity_spent", map[string]float64{"": 0})
+		w.pass(time.Minute)
+		_, err = w.gw.Resend(t.Context(), Call{}, first.ID)
+		w.refusedWith(err, CodeNoCapacity)
+		w.counted("smsotpd_no_capacity_total", map[string]float64{"": 1})
 	})
 }

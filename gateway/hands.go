@@ -1,10 +1,13 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
+	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/ledger"
 	"smsotpd/modem"
@@ -25,6 +28,10 @@ const (
 	ActionReset       = "modem.reset"
 	ActionBudget      = "modem.budget"
 	ActionBudgetClear = "modem.budget_clear"
+	ActionUSSD        = "modem.ussd"
+	ActionReload      = "config.reload"
+	ActionKeyAdd      = "key.add"
+	ActionKeyRevoke   = "key.revoke"
 )
 
 // hands is what carries out the operator's orders: the dispatcher. Its methods
@@ -57,21 +64,29 @@ func (g *Gateway) Pause(ctx context.Context, call Call, name, why string) (Modem
 	return g.modem(ctx, name)
 }
 
-// Resume undoes Pause and Drain, and ends the rest of a parked modem early.
+// Resume undoes Pause and Drain, also of a modem that is not there any more, and
+// ends the rest of a parked modem early.
 func (g *Gateway) Resume(ctx context.Context, call Call, name, why string) (Modem, error) {
-	status, err := g.modemStatus(name)
-	if err != nil {
-		return Modem{}, err
+	status, away := g.modemStatus(name)
+	if away != nil {
+		stands, err := g.standing(ctx, name)
+		if err != nil || !stands.Held {
+			return Modem{}, cmp.Or(err, away)
+		}
+		status = notThere(name)
 	}
 	parked := status.State == modem.Parked && g.unpark != nil
-	err = g.command(ctx, call, ActionResume, name, why, func(o heldOrder) (heldOrder, bool) {
+	err := g.command(ctx, call, ActionResume, name, why, func(o heldOrder) (heldOrder, bool) {
 		return heldOrder{}, o.Held || parked
 	})
 	if err == nil && parked {
 		err = modemFailure(g.unpark(name))
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return Modem{}, err
+	case away != nil:
+		return Modem{Status: status}, nil
 	}
 	return g.modem(ctx, name)
 }
@@ -89,13 +104,9 @@ func (g *Gateway) Drain(ctx context.Context, call Call, name, why string, wait t
 	if err := g.landed(ctx, name, wait); err != nil {
 		return Modem{}, err
 	}
-	var stands heldOrder
-	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
-		stands, err = g.orders.get(tx, name)
-		return err
-	})
+	stands, err := g.standing(ctx, name)
 	if err != nil {
-		return Modem{}, failure(err)
+		return Modem{}, err
 	}
 	if !stands.Held {
 		return Modem{}, &Error{Kind: Conflict, Code: CodeResumed, Message: "The modem was resumed meanwhile."}
@@ -124,8 +135,7 @@ func (g *Gateway) landed(ctx context.Context, name string, wait time.Duration) e
 	return nil
 }
 
-// ResetModem restarts the named modem. The order is in the trail before the
-// modem is touched; if it can't be carried out, that is there too.
+// ResetModem restarts the named modem.
 func (g *Gateway) ResetModem(ctx context.Context, call Call, name, why string) (Modem, error) {
 	if _, err := g.modemStatus(name); err != nil {
 		return Modem{}, err
@@ -136,18 +146,43 @@ func (g *Gateway) ResetModem(ctx context.Context, call Call, name, why string) (
 	if err := checkReason(why); err != nil {
 		return Modem{}, err
 	}
-	if err := g.witness(ctx, entry(call, ActionReset, name, detail("reason", why))); err != nil {
-		return Modem{}, err
-	}
-	g.acted(ActionReset, call, name)
-	if err := modemFailure(g.reset(ctx, name)); err != nil {
-		refused := entry(call, ActionReset, name, detail("refused", AsError(err).Code))
-		if err := g.witness(context.WithoutCancel(ctx), refused); err != nil {
-			g.log.Error("the trail lacks that a modem was not reset", "modem", name, "error", err)
-		}
+	reset := func() error { return modemFailure(g.reset(ctx, name)) }
+	if err := g.witnessed(ctx, call, ActionReset, name, detail("reason", why), reset); err != nil {
 		return Modem{}, err
 	}
 	return g.modem(ctx, name)
+}
+
+// witnessed does what changes nothing in the store. It is in the trail before it
+// is done; that it can't be done is there too.
+func (g *Gateway) witnessed(ctx context.Context, call Call, action, name string, details map[string]string, do func() error) error {
+	if err := g.witness(ctx, entry(call, action, name, details)); err != nil {
+		return err
+	}
+	g.acted(action, call, name)
+	err := do()
+	if err == nil {
+		return nil
+	}
+	refused := entry(call, action, name, detail("refused", AsError(err).Code))
+	if err := g.witness(context.WithoutCancel(ctx), refused); err != nil {
+		g.log.Error("the trail lacks that an action was not possible", "action", action, "modem", name, "error", err)
+	}
+	return err
+}
+
+// Reload makes another policy of the fleet hold, but for its Health; no message is
+// lost by it. changed are the keys of the configuration that differ from what held
+// before; none: the trail does not tell of it.
+func (g *Gateway) Reload(ctx context.Context, call Call, p dispatch.Policy, changed []string) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	reload := func() error { return g.dispatch.Reload(ctx, p) }
+	if len(changed) == 0 {
+		return reload()
+	}
+	return g.witnessed(ctx, call, ActionReload, "configuration", detail("changed", strings.Join(changed, ", ")), reload)
 }
 
 // modemFailure turns an error of the modems into one that may be shown.
@@ -198,5 +233,5 @@ func detail(name, value string) map[string]string {
 // acted counts and logs an action, without its reason.
 func (g *Gateway) acted(action string, call Call, name string) {
 	g.metrics.actions.WithLabelValues(action).Inc()
-	g.log.Info("an operator acted", "action", action, "modem", name, "by", call.by())
+	g.log.Info("an operator acted", "action", action, "subject", name, "by", call.by())
 }

@@ -65,7 +65,7 @@ func newMetrics(reg prometheus.Registerer, g *Gateway) *metrics {
 		moved:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_moved_total", Help: "Messages that went out once more by another operator, since no report on them came."}),
 		refusedFull: prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "no_capacity_total", Help: "Messages that were refused since the budgets of all SIMs were spent."}),
 		received:    prometheus.NewCounter(prometheus.CounterOpts{Namespace: "smsotpd", Name: "messages_received_total", Help: "Messages that somebody sent to one of the SIMs."}),
-		actions:     counter("operator_actions_total", "What operators did.", "action"),
+		actions:     counter("operator_actions_total", "What operators did, but to API keys.", "action"),
 		events:      counter("modem_events_total", "What happened to a modem, and the rungs of its recovery.", "modem", "event"),
 		toSubmit:    histogram("accept_to_submit_seconds", "From the accepted request to AT+CMGS on the wire.", fast),
 		toAccept:    histogram("submit_to_accepted_seconds", "From AT+CMGS to the network's acceptance.", slow),

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,32 @@ func (w *world) counts(name string) map[string]float64 {
 		}
 	}
 	return counts
+}
+
+// OpenMetrics leaves _total out of a family's name, in which no two may be alike.
+func TestMetricNames(t *testing.T) {
+	inWorld(t, trio, func(t *testing.T, w *world) {
+		w.radio.plug("a", takes(0))
+		w.start(alice, "")
+		w.pass(time.Hour)
+		families, err := w.opts.Metrics.(*prometheus.Registry).Gather()
+		w.must(err)
+		seen := map[string]bool{}
+		for _, f := range families {
+			name, total := strings.CutSuffix(f.GetName(), "_total")
+			one := f.GetMetric()[0]
+			if total != (one.GetCounter() != nil) || seen[name] || !strings.HasPrefix(name, "smsotpd_") {
+				t.Errorf("%s is a %v; %v", f.GetName(), f.GetType(), seen[name])
+			}
+			if one.GetHistogram() != nil && !strings.HasSuffix(name, "_seconds") {
+				t.Errorf("%s has no unit", name)
+			}
+			seen[name] = true
+		}
+		if !seen["smsotpd_capacity_spent"] || !seen["smsotpd_no_capacity"] {
+			t.Errorf("only these are there: %v", seen)
+		}
+	})
 }
 
 func TestApprovalsAreCountedOnce(t *testing.T) {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -11,11 +12,12 @@ import (
 	"smsotpd/storage"
 )
 
-// Modems lists all modems, sorted by name.
+// Modems lists all modems, sorted by name; those too that are held and not there.
 func (g *Gateway) Modems(ctx context.Context) ([]Modem, error) {
 	statuses := g.fleet.Statuses()
 	modems := make([]Modem, len(statuses))
 	standing := make([]heldOrder, len(statuses))
+	var absent []heldModem
 	var now time.Time
 	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
 		now = tx.Now()
@@ -28,13 +30,23 @@ func (g *Gateway) Modems(ctx context.Context) ([]Modem, error) {
 			}
 			modems[i].SentToday = modems[i].Standing.Day.Used
 		}
-		return nil
+		absent, err = g.orders.others(tx, statuses)
+		return err
 	})
 	for i, s := range statuses {
 		modems[i].Health = g.dispatch.Health(s.SIM())
 		modems[i].Status = g.overlay(spent(s, modems[i].Standing, now), standing[i])
 	}
+	for _, m := range absent {
+		modems = append(modems, Modem{Status: g.overlay(notThere(m.name), m.heldOrder)})
+	}
+	slices.SortStableFunc(modems, func(a, b Modem) int { return cmp.Compare(a.Name, b.Name) })
 	return modems, failure(err)
+}
+
+// notThere is the status of a modem that is not one of the fleet now.
+func notThere(name string) modem.Status {
+	return modem.Status{Name: name, State: modem.Down, Reason: "there is no modem of that name now"}
 }
 
 // Ready says whether the store takes a write and a modem can send.

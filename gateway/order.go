@@ -2,17 +2,23 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"smsotpd/gateway/keyring"
+	"smsotpd/gateway/ledger"
+	"smsotpd/modem"
 	"smsotpd/storage"
 )
 
 // maxReason is how many characters a reason has at most.
 const maxReason = 200
+
+// maxOthers bounds how many modems are told that are held and not there.
+const maxOthers = 1000
 
 // orders keeps what operators ordered of the modems, by their names. There is a
 // record only while an order stands.
@@ -65,6 +71,33 @@ func (o *orders) get(tx storage.Tx, name string) (heldOrder, error) {
 	return h, nil
 }
 
+// heldModem is a modem of the name for which an order stands.
+type heldModem struct {
+	name string
+	heldOrder
+}
+
+// others are the modems but those given for which an order stands.
+func (o *orders) others(tx storage.Tx, but []modem.Status) ([]heldModem, error) {
+	rows, err := o.table.Scan(tx, nil, nil, maxOthers+len(but))
+	if err != nil {
+		return nil, err
+	}
+	var all []heldModem
+	for _, row := range rows {
+		name := string(row.Key)
+		if slices.ContainsFunc(but, func(s modem.Status) bool { return s.Name == name }) {
+			continue
+		}
+		h, err := o.get(tx, name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, heldModem{name, h})
+	}
+	return all, nil
+}
+
 // put makes h the order that stands.
 func (o *orders) put(tx storage.Tx, name string, nonce keyring.Nonce, h heldOrder) error {
 	if !h.Held {
@@ -95,25 +128,19 @@ func held(drained bool) func(heldOrder) (heldOrder, bool) {
 	}
 }
 
-// command gives an order: what it changes and its entry in the trail are one
-// transaction, and the dispatcher is told after it. An order that changes
-// nothing leaves no entry.
+// command gives an order to the named modem. One that changes nothing leaves no
+// entry in the trail.
 func (g *Gateway) command(ctx context.Context, call Call, action, name, why string, change func(heldOrder) (heldOrder, bool)) error {
 	if err := checkReason(why); err != nil {
 		return err
 	}
 	e, nonce := entry(call, action, name, detail("reason", why)), keyring.NewNonce()
-	// One at a time, so that the dispatcher hears the orders as they were made.
-	g.ordering.Lock()
-	defer g.ordering.Unlock()
-	changed := false
-	err := g.update(storage.WithReserve(ctx), func(tx storage.Tx) error {
+	return g.ordered(ctx, call, e, func(tx storage.Tx) (bool, error) {
 		stands, err := g.orders.get(tx, name)
 		if err != nil {
-			return err
+			return false, err
 		}
-		var next heldOrder
-		next, changed = change(stands)
+		next, changed := change(stands)
 		if next.Held && stands.Held && why == "" { // whoever gave the reason is named with it
 			next.Why, next.By, next.At = stands.Why, stands.By, stands.At
 		} else if next.Held {
@@ -121,16 +148,30 @@ func (g *Gateway) command(ctx context.Context, call Call, action, name, why stri
 			changed = changed || why != stands.Why || next.By != stands.By
 		}
 		if !changed {
-			return nil
+			return false, nil
 		}
-		if err := g.orders.put(tx, name, nonce, next); err != nil {
+		return true, g.orders.put(tx, name, nonce, next)
+	}, func(ctx context.Context) { g.tellHeld(ctx, name) })
+}
+
+// ordered makes an order: what do changes and the entry in the trail are one
+// transaction; tell tells the dispatcher after it. The dispatcher hears the orders
+// as they were made, since one is made at a time.
+func (g *Gateway) ordered(
+	ctx context.Context, call Call, e ledger.Entry, do func(storage.Tx) (changed bool, err error), tell func(context.Context),
+) error {
+	g.ordering.Lock()
+	defer g.ordering.Unlock()
+	changed := false
+	err := g.update(storage.WithReserve(ctx), func(tx storage.Tx) (err error) {
+		if changed, err = do(tx); err != nil || !changed {
 			return err
 		}
 		return g.trail.Record(tx, e)
 	})
-	g.tellHeld(context.WithoutCancel(ctx), name)
+	tell(context.WithoutCancel(ctx))
 	if err == nil && changed {
-		g.acted(action, call, name)
+		g.acted(e.Action, call, e.Subject)
 	}
 	return err
 }
@@ -138,16 +179,21 @@ func (g *Gateway) command(ctx context.Context, call Call, action, name, why stri
 // tellHeld tells the dispatcher what the store says of the named modem,
 // whatever became of the transaction before. The caller has ordering.
 func (g *Gateway) tellHeld(ctx context.Context, name string) {
-	var stands heldOrder
-	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
-		stands, err = g.orders.get(tx, name)
-		return err
-	})
+	stands, err := g.standing(ctx, name)
 	if err != nil {
 		g.log.Error("the order that stands for a modem can't be read; what was said before goes on", "modem", name, "error", err)
 		return
 	}
 	g.hands.Hold(name, stands.Held)
+}
+
+// standing is the order that stands for the named modem.
+func (g *Gateway) standing(ctx context.Context, name string) (stands heldOrder, err error) {
+	err = g.store.View(ctx, func(tx storage.Tx) error {
+		stands, err = g.orders.get(tx, name)
+		return err
+	})
+	return stands, failure(err)
 }
 
 // checkReason says what is wrong with a reason.

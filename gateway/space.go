@@ -25,7 +25,6 @@ func (g *Gateway) space(ctx context.Context, m queue.Draft, to number.Number, li
 		Lane: queue.LaneCode, Life: max(0, life-g.queue.MinLife()),
 	})
 	if full, ok := errors.AsType[*dispatch.NoCapacityError](err); ok {
-		g.metrics.full()
 		return &space{refusal: &Error{
 			Kind: Unavailable, Code: CodeNoCapacity, RetryAfter: full.After, cause: err,
 			Message: "Nothing can be sent now: the budgets of all SIMs are spent.",
@@ -35,10 +34,14 @@ func (g *Gateway) space(ctx context.Context, m queue.Draft, to number.Number, li
 }
 
 // settle gives the room back unless the message was queued: the dispatcher, which
-// hears of it, then knows of it as of all that wait.
-func (s *space) settle(queued bool) {
-	if s.cancel != nil && !queued {
+// hears of it, then knows of it as of all that wait. err is what the transaction
+// answered; where that is the refusal, it is counted.
+func (g *Gateway) settle(s *space, queued bool, err error) {
+	if s.cancel != nil && (err != nil || !queued) {
 		s.cancel()
+	}
+	if s.refusal != nil && errors.Is(err, s.refusal) {
+		g.metrics.full()
 	}
 }
 

@@ -116,65 +116,63 @@ func (g *Gateway) matureOne(ctx context.Context, d verification.Deadline) error 
 	return g.store.Update(storage.WithReserve(ctx), func(tx storage.Tx) error { return g.book.Pass(tx, d) })
 }
 
+// shortLived is one kind of record that is kept for a while only.
+type shortLived struct {
+	// dated says whether drop has something to do.
+	dated func(storage.Tx) (bool, error)
+	// drop deletes up to limit records, and returns how many.
+	drop func(tx storage.Tx, limit int) (int, error)
+	// dropped, unless nil, is told how many were.
+	dropped func(n int)
+}
+
+func (g *Gateway) shortLived() []shortLived {
+	return []shortLived{
+		{g.queue.Dated, g.queue.DropHeld, func(n int) { g.metrics.unmatched.Add(float64(n)) }},
+		{g.budgets.Dated, g.budgets.Drop, nil},
+		{
+			func(tx storage.Tx) (bool, error) { return g.inbound.Dated(tx, g.retention) },
+			func(tx storage.Tx, limit int) (int, error) { return g.inbound.Drop(tx, g.retention, limit) }, nil,
+		},
+		{
+			func(tx storage.Tx) (bool, error) { return g.trail.Dated(tx, g.trailRetention) },
+			func(tx storage.Tx, limit int) (int, error) { return g.trail.Drop(tx, g.trailRetention, limit) }, nil,
+		},
+		{g.canaries.dated, g.canaries.drop, nil},
+		{g.replies.dated, g.replies.drop, nil},
+	}
+}
+
 // dropOld deletes what is kept for a while only. It writes nothing where there
 // is nothing to delete.
 func (g *Gateway) dropOld(ctx context.Context) error {
-	var messages, contacts, replies, received, acted, canaries bool
-	err := g.store.View(ctx, func(tx storage.Tx) (err error) {
-		if messages, err = g.queue.Dated(tx); err != nil {
-			return err
+	var due []shortLived
+	err := g.store.View(ctx, func(tx storage.Tx) error {
+		due = nil
+		for _, kind := range g.shortLived() {
+			dated, err := kind.dated(tx)
+			if err != nil {
+				return err
+			}
+			if dated {
+				due = append(due, kind)
+			}
 		}
-		if contacts, err = g.budgets.Dated(tx); err != nil {
-			return err
-		}
-		if received, err = g.inbound.Dated(tx, g.retention); err != nil {
-			return err
-		}
-		if acted, err = g.trail.Dated(tx, g.trailRetention); err != nil {
-			return err
-		}
-		if canaries, err = g.canaries.dated(tx); err != nil {
-			return err
-		}
-		replies, err = g.replies.dated(tx)
-		return err
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if messages {
-		unmatched, err := g.drop(ctx, g.queue.DropHeld)
+	for _, kind := range due {
+		n, err := g.drop(ctx, kind.drop)
 		if err != nil {
 			return err
 		}
-		g.metrics.unmatched.Add(float64(unmatched))
-	}
-	if contacts {
-		if _, err := g.drop(ctx, g.budgets.Drop); err != nil {
-			return err
+		if kind.dropped != nil {
+			kind.dropped(n)
 		}
 	}
-	if received {
-		oldest := func(tx storage.Tx, limit int) (int, error) { return g.inbound.Drop(tx, g.retention, limit) }
-		if _, err := g.drop(ctx, oldest); err != nil {
-			return err
-		}
-	}
-	if acted {
-		oldest := func(tx storage.Tx, limit int) (int, error) { return g.trail.Drop(tx, g.trailRetention, limit) }
-		if _, err := g.drop(ctx, oldest); err != nil {
-			return err
-		}
-	}
-	if canaries {
-		if _, err := g.drop(ctx, g.canaries.drop); err != nil {
-			return err
-		}
-	}
-	if replies {
-		_, err = g.drop(ctx, g.replies.drop)
-	}
-	return err
+	return nil
 }
 
 // drop repeats a bounded deletion until nothing is left, and returns how much

@@ -124,7 +124,7 @@ type Attempt struct {
 type Modem struct {
 	modem.Status
 	// SentToday is how many messages the network accepted from this SIM
-	// since midnight, or may have; Standing is all that it has sent and may
+	// in the day of its budget, or may have; Standing is all that it has sent and may
 	// send.
 	SentToday int
 	Standing  budget.Standing

@@ -17,12 +17,24 @@ const (
 
 // USSD sends a USSD code, such as one that asks for the balance, or the reply
 // in a dialogue, through the named modem, and returns what its network
-// answers. That takes up to 60 s.
-func (g *Gateway) USSD(ctx context.Context, name, code string) (modem.USSDReply, error) {
-	if g.ussd == nil {
-		return modem.USSDReply{}, notReady()
+// answers. That takes up to 60 s. The trail tells that a code was sent, and not
+// which: it may hold a number.
+func (g *Gateway) USSD(ctx context.Context, call Call, name, code string) (r modem.USSDReply, err error) {
+	if _, err := g.modemStatus(name); err != nil {
+		return r, err
 	}
-	r, err := g.ussd(ctx, name, code)
+	if g.ussd == nil {
+		return r, notReady()
+	}
+	err = g.witnessed(ctx, call, ActionUSSD, name, nil, func() error {
+		r, err = g.ussd(ctx, name, code)
+		return ussdFailure(err)
+	})
+	return r, err
+}
+
+// ussdFailure turns an error of the modems into one that may be shown.
+func ussdFailure(err error) error {
 	switch {
 	case errors.Is(err, modem.ErrNoSuchModem):
 		err = noSuchModem()
@@ -37,7 +49,7 @@ func (g *Gateway) USSD(ctx context.Context, name, code string) (modem.USSDReply,
 	case errors.Is(err, modem.ErrNotReady):
 		err = notReady()
 	}
-	return r, err
+	return err
 }
 
 func notReady() *Error {

@@ -24,7 +24,10 @@ func (p *program) auditCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Show what operators did, the newest first",
-		Args:  cobra.NoArgs,
+		Long: `Show what operators did to modems, SIMs, API keys and the configuration, the
+newest first: who, when, and for what reason. It is kept for 400 days; numbers and
+USSD codes are not in it.`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := target(cmd.Flags())
 			if err != nil {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"smsotpd/gateway"
+	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/dispatch/budget"
 )
 
@@ -21,9 +23,6 @@ type CommonBudgetConfig struct {
 	// 10 if left out, 0 for never.
 	Low *int `koanf:"low"`
 }
-
-// defaultBudgetLow is in percent.
-const defaultBudgetLow = 10
 
 // limits are those of the SIM of the name; "" or one without a table: the common
 // ones.
@@ -43,7 +42,7 @@ func (b CommonBudgetConfig) zone() (*time.Location, error) {
 // low is what is left of a limit, in percent, when the operator is told; 0 is
 // never.
 func (b CommonBudgetConfig) low() int {
-	low := defaultBudgetLow
+	low := dispatch.DefaultPolicy().Low
 	set(&low, b.Low)
 	return low
 }
@@ -56,11 +55,23 @@ func (c Config) validateBudgets() error {
 	if low := c.Budget.low(); low < 0 || low > 99 {
 		errs = append(errs, errors.New("budget.low must be between 0 and 99 percent"))
 	}
-	if err := c.limits("").Validate(); err != nil {
+	if err := errors.Join(tooMuch(c.Budget.Change), c.limits("").Validate()); err != nil {
 		return errors.Join(append(errs, at("budget", err))...)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
-		errs = append(errs, at("sim."+name+".budget", c.limits(name).Validate()))
+		errs = append(errs, at("sim."+name+".budget", errors.Join(tooMuch(c.SIMs[name].Budget), c.limits(name).Validate())))
+	}
+	return errors.Join(errs...)
+}
+
+// tooMuch names the limits that are set higher than any can be.
+func tooMuch(c budget.Change) error {
+	var errs []error
+	set := c.Set()
+	for _, key := range slices.Sorted(maps.Keys(set)) {
+		if set[key] > gateway.MaxLimit {
+			errs = append(errs, fmt.Errorf("%s must be at most %d; 0 is no limit", key, gateway.MaxLimit))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"smsotpd/gateway"
+	"smsotpd/gateway/dispatch"
 	"smsotpd/gateway/dispatch/route"
 )
 
@@ -34,7 +35,7 @@ type RouteConfig struct {
 type BalanceConfig struct {
 	// Code is the USSD code, as "*100#".
 	Code string `koanf:"code"`
-	// Every is how often it is asked for: 5m at least, 6h if left out.
+	// Every is how often it is asked for: 5m to 720h, 6h if left out.
 	Every *time.Duration `koanf:"every"`
 	// Pattern finds the amount in the answer: a regular expression (RE2)
 	// whose group, or the one named amount, it is.
@@ -45,7 +46,7 @@ type BalanceConfig struct {
 
 // CanaryConfig is the [canary] table.
 type CanaryConfig struct {
-	// Every is how often a canary is sent: 5m at least, 0 is off.
+	// Every is how often a canary is sent: 5m to 720h, 0 is off.
 	Every time.Duration `koanf:"every"`
 	// Pairs are names of SIMs, who sends and who receives. None: each SIM
 	// whose number is configured receives in turn.
@@ -66,17 +67,12 @@ type FleetConfig struct {
 	FailoverMax *time.Duration `koanf:"failover_max"`
 }
 
-// The defaults and bounds of these tables.
+// What these tables say by default is the gateway's, but for defaultBalanceEvery;
+// so are the bounds, but for these.
 const (
 	defaultBalanceEvery = 6 * time.Hour
-	minBalanceEvery     = 5 * time.Minute
-	minCanaryEvery      = 5 * time.Minute
-
-	defaultStick         = 5 * time.Second
-	maxStick             = time.Minute
-	defaultFailoverLeast = 15 * time.Second
-	defaultFailoverMost  = 90 * time.Second
-	maxFailover          = 10 * time.Minute
+	maxStick            = time.Minute
+	maxFailover         = 10 * time.Minute
 )
 
 // validateFleet says what is wrong with what is configured of the SIMs as a
@@ -88,11 +84,27 @@ func (c Config) validateFleet() error {
 	}
 	errs := []error{
 		route.Check(c.routes(), known), c.validateBudgets(), c.validateLabels(),
-		c.validateCanary(), c.Fleet.validate(),
+		at("canary", c.canary().Validate()), c.Fleet.validate(),
 	}
 	_, err := c.balances()
 	errs = append(errs, err)
 	return errors.Join(errs...)
+}
+
+// policy is what the configuration says of the fleet as a whole.
+func (c Config) policy() (dispatch.Policy, error) {
+	p := dispatch.DefaultPolicy()
+	routes, err := route.New(c.routes())
+	if err != nil {
+		return p, err
+	}
+	p.Routes, p.Limits, p.Low = routes, c.limits(""), c.Budget.low()
+	p.Cards = make(map[string]dispatch.CardPolicy, len(c.SIMs))
+	for name, s := range c.SIMs {
+		p.Cards[name] = dispatch.CardPolicy{Labels: s.Labels, Limits: c.limits(name)}
+	}
+	p = c.Fleet.over(p)
+	return p, p.Validate()
 }
 
 // routes are the configured rules.
@@ -134,52 +146,18 @@ func (c Config) validateLabels() error {
 func (b BalanceConfig) policy(name string, s SIMConfig) (gateway.BalancePolicy, error) {
 	p := gateway.BalancePolicy{Name: name, IMSI: s.IMSI, Code: b.Code, Every: defaultBalanceEvery, Low: b.Low}
 	set(&p.Every, b.Every)
-	var errs []error
-	if p.Every < minBalanceEvery {
-		errs = append(errs, fmt.Errorf("every must be at least %s", plainDuration(minBalanceEvery)))
-	}
 	var err error
-	if p.Pattern, err = amountPattern(b.Pattern); err != nil {
-		return p, errors.Join(append(errs, err)...)
+	if p.Pattern, err = regexp.Compile(b.Pattern); err != nil {
+		return p, fmt.Errorf("pattern is no regular expression: %w", err)
 	}
-	return p, errors.Join(append(errs, p.Validate())...)
-}
-
-// amountPattern is the pattern: it has one group, or one named amount.
-func amountPattern(text string) (*regexp.Regexp, error) {
-	if text == "" {
-		return nil, errors.New("pattern must not be empty: it finds the amount in the answer")
-	}
-	pattern, err := regexp.Compile(text)
-	if err != nil {
-		return nil, fmt.Errorf("pattern is no regular expression: %w", err)
-	}
-	if n := pattern.NumSubexp(); n != 1 && pattern.SubexpIndex("amount") < 0 {
-		return nil, fmt.Errorf("pattern has %d groups: it needs one, or one named amount, as (?P<amount>[0-9]+)", n)
-	}
-	return pattern, nil
-}
-
-// receivers are the SIMs that a canary can be sent to, since their numbers are
-// configured.
-func (c Config) receivers() []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
-		if c.SIMs[name].Number != "" {
-			names = append(names, name)
-		}
-	}
-	return names
+	return p, p.Validate()
 }
 
 // canary is the table as the gateway has it.
 func (c Config) canary() gateway.CanaryPolicy {
-	p := gateway.CanaryPolicy{Every: c.Canary.Every}
+	p := gateway.CanaryPolicy{Every: c.Canary.Every, Pairs: c.Canary.Pairs}
 	for _, name := range slices.Sorted(maps.Keys(c.SIMs)) {
 		p.SIMs = append(p.SIMs, gateway.CanarySIM{Name: name, IMSI: c.SIMs[name].IMSI, Number: c.SIMs[name].Number})
-	}
-	for _, pair := range c.Canary.Pairs {
-		p.Pairs = append(p.Pairs, [2]string{pair[0], pair[1]})
 	}
 	return p
 }
@@ -202,73 +180,30 @@ func (c Config) balances() ([]gateway.BalancePolicy, error) {
 	return all, errors.Join(errs...)
 }
 
-func (c Config) validateCanary() error {
-	var errs []error
-	switch every := c.Canary.Every; {
-	case every == 0:
-	case every < minCanaryEvery:
-		errs = append(errs, fmt.Errorf("canary.every must be at least %s, or 0s for none", plainDuration(minCanaryEvery)))
-	case len(c.SIMs) < 2:
-		errs = append(errs, errors.New("canary.every needs two SIMs with tables [sim.NAME], one to send and one to receive"))
-	case len(c.receivers()) == 0:
-		errs = append(errs, errors.New("canary.every needs the number of a SIM to send to: sim.NAME.number"))
-	}
-	for i, pair := range c.Canary.Pairs {
-		errs = append(errs, c.validatePair(i, pair))
-	}
-	return errors.Join(errs...)
-}
-
-func (c Config) validatePair(i int, pair []string) error {
-	key := fmt.Sprintf("canary.pairs[%d]", i)
-	if len(pair) != 2 || pair[0] == pair[1] {
-		return fmt.Errorf(`%s must be two SIMs, who sends and who receives, such as ["left", "right"]`, key)
-	}
-	var errs []error
-	for _, name := range pair {
-		if _, known := c.SIMs[name]; !known {
-			errs = append(errs, fmt.Errorf("%s: there is no SIM %q; SIMs are named by their [sim.NAME] tables", key, name))
-		}
-	}
-	if to, known := c.SIMs[pair[1]]; known && to.Number == "" {
-		errs = append(errs, fmt.Errorf("%s: sim.%s.number is missing, to which it would be sent", key, pair[1]))
-	}
-	if slices.ContainsFunc(c.Canary.Pairs[:i], func(other []string) bool { return slices.Equal(other, pair) }) {
-		errs = append(errs, fmt.Errorf("%s is there twice", key))
-	}
-	return errors.Join(errs...)
-}
-
-// fleetPolicy is the [fleet] table with its defaults.
-type fleetPolicy struct {
-	stick                    time.Duration
-	failover                 bool
-	failoverMin, failoverMax time.Duration
-}
-
-func (t FleetConfig) policy() fleetPolicy {
-	p := fleetPolicy{stick: defaultStick, failover: true, failoverMin: defaultFailoverLeast, failoverMax: defaultFailoverMost}
-	set(&p.stick, t.Stick)
-	set(&p.failover, t.Failover)
-	set(&p.failoverMin, t.FailoverMin)
-	set(&p.failoverMax, t.FailoverMax)
+// over is the policy with what the table says.
+func (t FleetConfig) over(p dispatch.Policy) dispatch.Policy {
+	set(&p.Stick, t.Stick)
+	set(&p.Failover, t.Failover)
+	set(&p.Health.MinWait, t.FailoverMin)
+	set(&p.Health.MaxWait, t.FailoverMax)
+	p.Health.DefaultWait = min(max(p.Health.DefaultWait, p.Health.MinWait), p.Health.MaxWait)
 	return p
 }
 
 func (t FleetConfig) validate() error {
-	p := t.policy()
+	p := t.over(dispatch.DefaultPolicy())
 	var errs []error
-	if p.stick < 0 || p.stick > maxStick {
+	if p.Stick < 0 || p.Stick > maxStick {
 		errs = append(errs, fmt.Errorf("fleet.stick must be between 0s and %s", plainDuration(maxStick)))
 	}
-	if p.failoverMin < time.Second {
+	if p.Health.MinWait < time.Second {
 		errs = append(errs, errors.New("fleet.failover_min must be at least 1s"))
 	}
-	if p.failoverMax > maxFailover {
+	if p.Health.MaxWait > maxFailover {
 		errs = append(errs, fmt.Errorf("fleet.failover_max must be at most %s", plainDuration(maxFailover)))
 	}
-	if p.failoverMin > p.failoverMax {
-		errs = append(errs, fmt.Errorf("fleet.failover_min must not be more than failover_max, which is %s", plainDuration(p.failoverMax)))
+	if p.Health.MinWait > p.Health.MaxWait {
+		errs = append(errs, fmt.Errorf("fleet.failover_min must not be more than failover_max, which is %s", plainDuration(p.Health.MaxWait)))
 	}
 	return errors.Join(errs...)
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"smsotpd/gateway/dispatch"
+	"smsotpd/gateway/dispatch/health"
 	"smsotpd/gateway/dispatch/route"
 	"smsotpd/modem"
 )
@@ -88,11 +90,8 @@ func TestRoutesFromTheFile(t *testing.T) {
 		t.Errorf("SIMs: %+v", got)
 	}
 	canary := config.canary()
-	if !slices.Equal(canary.Pairs, [][2]string{{"right", "left"}}) || len(canary.SIMs) != 2 || canary.Validate() != nil {
+	if !reflect.DeepEqual(canary.Pairs, [][]string{{"right", "left"}}) || len(canary.SIMs) != 2 || canary.Validate() != nil {
 		t.Errorf("canaries: %+v, %v", canary, canary.Validate())
-	}
-	if got := config.receivers(); !slices.Equal(got, []string{"left"}) {
-		t.Errorf("receivers: %v", got)
 	}
 	if got := validConfig(t, "").routes(); len(got) != 0 {
 		t.Errorf("routes from nowhere: %v", got)
@@ -107,12 +106,12 @@ func TestFleetNeedsARestart(t *testing.T) {
 	}
 	for _, tt := range []struct{ from, to, want string }{
 		{`name = "rest"`, `name = "others"`, "route"},
-		{`EUR"`, `euros"`, "sim"},
-		{`pattern =`, "low = 1.5\npattern =", "sim"},
-		{`[canary]`, "[sim.right.budget]\nper_day = 10\n[canary]", "sim"},
-		{`[canary]`, "[budget]\nper_day = 10\n[canary]", "budget"},
-		{`[canary]`, "[fleet]\nfailover = false\n[canary]", "fleet"},
-		{`every = "1h"`, `every = "2h"`, "canary"},
+		{`EUR"`, `euros"`, "sim.left.balance"},
+		{`pattern =`, "low = 1.5\npattern =", "sim.left.balance"},
+		{`[canary]`, "[sim.right.budget]\nper_day = 10\n[canary]", "sim.right.budget.per_day"},
+		{`[canary]`, "[budget]\nper_day = 10\n[canary]", "budget.per_day"},
+		{`[canary]`, "[fleet]\nfailover = false\n[canary]", "fleet.failover"},
+		{`every = "1h"`, `every = "2h"`, "canary.every"},
 	} {
 		if keys := differences(old, validConfig(t, strings.Replace(fleetText, tt.from, tt.to, 1))); !slices.Equal(keys, []string{tt.want}) {
 			t.Errorf("%s: needs a restart: %v", tt.to, keys)
@@ -121,12 +120,18 @@ func TestFleetNeedsARestart(t *testing.T) {
 }
 
 func TestFleetDefaults(t *testing.T) {
-	if got, want := validConfig(t, "").Fleet.policy(), (fleetPolicy{5 * time.Second, true, 15 * time.Second, 90 * time.Second}); got != want {
-		t.Errorf("%+v", got)
-	}
-	config := validConfig(t, "[fleet]\nstick = \"0s\"\nfailover = false\nfailover_min = \"20s\"\nfailover_max = \"3m\"")
-	if got, want := config.Fleet.policy(), (fleetPolicy{0, false, 20 * time.Second, 3 * time.Minute}); got != want {
-		t.Errorf("%+v", got)
+	for text, want := range map[string]dispatch.Policy{
+		"": {Stick: 5 * time.Second, Failover: true, Health: health.Policy{MinWait: 15 * time.Second, MaxWait: 90 * time.Second, DefaultWait: 45 * time.Second}},
+		"[fleet]\nstick = \"0s\"\nfailover = false\nfailover_min = \"1m\"\nfailover_max = \"3m\"": {
+			Health: health.Policy{MinWait: time.Minute, MaxWait: 3 * time.Minute, DefaultWait: time.Minute},
+		},
+	} {
+		got, err := validConfig(t, text).policy()
+		h := got.Health
+		if err != nil || got.Stick != want.Stick || got.Failover != want.Failover ||
+			(health.Policy{MinWait: h.MinWait, MaxWait: h.MaxWait, DefaultWait: h.DefaultWait}) != want.Health {
+			t.Errorf("%q: %+v, %v", text, got, err)
+		}
 	}
 	for _, wrong := range []string{`stick = "-1s"`, `stick = "61s"`, `failover_min = "999ms"`, `failover_max = "11m"`, `failover_max = "10s"`} {
 		if _, err := configOf(t, "[fleet]\n"+wrong); err == nil || !strings.Contains(err.Error(), "fleet.") {

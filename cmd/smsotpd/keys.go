@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"smsotpd/gateway/access"
+	"smsotpd/gateway/api"
 	"smsotpd/gateway/keyring"
 	"smsotpd/storage"
 	"smsotpd/storage/bolt"
@@ -177,6 +178,7 @@ func withKeys(cmd *cobra.Command, create bool, fn func(context.Context, keyAdmin
 		if err != nil {
 			return err
 		}
-		return errors.Join(fn(ctx, storeKeys{state}), state.store.Close())
+		self, _ := access.Local(uint32(os.Geteuid())) //nolint:gosec // a user's id
+		return errors.Join(fn(api.WithPrincipal(ctx, self), storeKeys{state}), state.store.Close())
 	}
 }

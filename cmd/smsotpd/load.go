@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"reflect"
 	"slices"
@@ -60,6 +62,9 @@ func loadFile(settings *koanf.Koanf, path string) error {
 	if syntax, ok := errors.AsType[*toml.DecodeError](err); ok {
 		line, column := syntax.Position()
 		return configf("%s:%d:%d: %s", path, line, column, strings.TrimPrefix(syntax.Error(), "toml: "))
+	}
+	if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread { // which names the path itself
+		err = fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	if err != nil {
 		return configf("%w", err)

@@ -7,10 +7,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
+	"smsotpd/gateway"
 	"smsotpd/gateway/access"
 	"smsotpd/gateway/api"
+	"smsotpd/gateway/ledger"
+	"smsotpd/storage"
 )
 
 // The routes below are the operator's own: they exist on the local socket
@@ -49,12 +53,25 @@ var (
 	_ keyAdmin = socketKeys{}
 )
 
-// storeKeys keeps the API keys in an opened state directory.
+// storeKeys keeps the API keys in an opened state directory. Who changes them is
+// the principal of the context; the trail tells of it.
 type storeKeys struct{ *state }
 
 func (k storeKeys) add(ctx context.Context, n newKey) (addedKey, error) {
-	secret, _, err := access.Add(ctx, k.store, k.keys, n.Name, n.Scopes)
+	secret, _, err := access.Add(ctx, k.store, k.keys, n.Name, n.Scopes, k.recorded(ctx, gateway.ActionKeyAdd))
 	return addedKey{Secret: secret}, err
+}
+
+// recorded puts what is done to a key into the trail.
+func (k storeKeys) recorded(ctx context.Context, action string) access.Step {
+	by, _ := api.PrincipalOf(ctx)
+	trail, e := ledger.NewTrail(k.keys), ledger.NewEntry()
+	e.Actor, e.ActorID, e.Action = by.Name, by.KeyID, action
+	return func(tx storage.Tx, key access.Key) error {
+		e.Subject = key.ID
+		e.Detail = map[string]string{"name": key.Name, "scopes": listed(key.Scopes)}
+		return trail.Record(tx, e)
+	}
 }
 
 func (k storeKeys) list(ctx context.Context) ([]listedKey, error) {
@@ -77,7 +94,16 @@ func (k storeKeys) list(ctx context.Context) ([]listedKey, error) {
 }
 
 func (k storeKeys) revoke(ctx context.Context, id string) error {
-	return access.Revoke(ctx, k.store, id)
+	return access.Revoke(ctx, k.store, id, k.recorded(ctx, gateway.ActionKeyRevoke))
+}
+
+// listed are the scopes in words.
+func listed(scopes []access.Scope) string {
+	words := make([]string, len(scopes))
+	for i, s := range scopes {
+		words[i] = string(s)
+	}
+	return strings.Join(words, ", ")
 }
 
 // socketKeys asks the running daemon.

@@ -1,15 +1,10 @@
 package main
 
 import (
-	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"github.com/spf13/pflag"
-
-	"smsotpd/gateway/dispatch"
 )
 
 func TestSize(t *testing.T) {
@@ -48,56 +43,6 @@ func TestEveryOptionIsAFlag(t *testing.T) {
 	}
 	if config, _, err := loadConfig(flags); err != nil || config.Listen != "127.0.0.1:8080" || config.MaxStoreSize != 4<<30 {
 		t.Errorf("the defaults are %+v, %v", config, err)
-	}
-}
-
-func TestReload(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "config.toml")
-	write := func(text string) {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(`log_level = "info"`)
-	flags := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-	addOptions(flags)
-	if err := flags.Parse([]string{"--config", path}); err != nil {
-		t.Fatal(err)
-	}
-	config, _, err := loadConfig(flags)
-	if err != nil {
-		t.Fatal(err)
-	}
-	level := new(slog.LevelVar)
-	log := slog.New(slog.DiscardHandler)
-
-	var applied dispatch.Policy
-	apply := func(p dispatch.Policy) error {
-		applied = p
-		return nil
-	}
-	write("log_level = \"debug\"\nlisten = \"127.0.0.1:9\"\n[budget]\nper_day = 9\nzone = \"Europe/Paris\"")
-	config = reload(config, flags, level, log, apply)
-	if applied.Limits.PerDay != 9 {
-		t.Errorf("the limits were not applied: %+v", applied.Limits)
-	}
-	if level.Level() != slog.LevelDebug {
-		t.Error("the log level was not applied")
-	}
-	if config.Listen != "127.0.0.1:8080" {
-		t.Error("the address in force can't have changed")
-	}
-	fresh, _, err := loadConfig(flags)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if keys := differences(config, fresh); !slices.Equal(keys, []string{"listen", "budget"}) {
-		t.Errorf("needs a restart: %v", keys)
-	}
-
-	write(`log_level = "loud"`)
-	if again := reload(config, flags, level, log, apply); again.LogLevel != "debug" || level.Level() != slog.LevelDebug {
-		t.Error("a wrong configuration changed something")
 	}
 }
 

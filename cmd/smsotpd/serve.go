@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
-	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -17,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"smsotpd/gateway"
 	"smsotpd/gateway/dispatch"
 	"smsotpd/modem"
 )
@@ -34,7 +33,9 @@ func (p *program) serveCommand() *cobra.Command {
 When it accepts requests it prints one line with its address on stdout; the log
 goes to stderr. SIGTERM and SIGINT stop it gracefully, a second one at once;
 nothing that was accepted is lost either way. SIGHUP reads the configuration
-again and applies the log level, routes, budgets, labels and [fleet].
+again and applies the log level, routes, budgets, labels and [fleet]; the log tells
+which other changes wait for a restart, and a configuration that is wrong changes
+nothing.
 
 Without --allow-region nothing is sent. Without --modem what is accepted waits
 and expires.
@@ -145,9 +146,9 @@ func (p *program) serve(ctx context.Context, config Config, flags *pflag.FlagSet
 			case <-ctx.Done():
 				return nil
 			case <-hangups:
-				inForce = reload(inForce, flags, level, log, func(p dispatch.Policy) error {
+				inForce = reload(inForce, flags, level, log, func(p dispatch.Policy, changed []string) error {
 					d.capabilities.reload()
-					return d.gateway.Reload(ctx, p)
+					return d.gateway.Reload(ctx, gateway.Call{Name: "SIGHUP"}, p, changed)
 				})
 			}
 		}
@@ -187,62 +188,4 @@ func stopSignals(ctx context.Context) (context.Context, context.CancelFunc) {
 		cancel()
 	})
 	return ctx, reset
-}
-
-// reload reads the configuration again, applies the log level and what it says of
-// routes and budgets, and says what else has changed, which a restart applies. A
-// configuration that is wrong changes nothing. It returns the configuration now
-// in force; apply makes the policy of the fleet hold.
-func reload(old Config, flags *pflag.FlagSet, level *slog.LevelVar, log *slog.Logger, apply func(dispatch.Policy) error) Config {
-	config, _, err := loadConfig(flags)
-	if err != nil {
-		log.Error("the configuration was not reloaded", "error", err)
-		return old
-	}
-	inForce := old.reloaded(config)
-	policy, err := inForce.policy()
-	if err == nil {
-		err = apply(policy)
-	}
-	if err != nil {
-		log.Error("the configuration was not reloaded", "error", err)
-		return old
-	}
-	if l, err := config.level(); err == nil {
-		level.Set(l)
-	}
-	log.Info("the configuration was reloaded", "log_level", config.LogLevel, "needs_restart", differences(inForce, config))
-	return inForce
-}
-
-// reloaded is the configuration with what of another one can come into force
-// without a restart.
-func (c Config) reloaded(other Config) Config {
-	zone, sims := c.Budget.Zone, c.SIMs
-	least, most := c.Fleet.FailoverMin, c.Fleet.FailoverMax
-	c.LogLevel, c.Routes, c.Budget, c.Fleet = other.LogLevel, other.Routes, other.Budget, other.Fleet
-	c.Budget.Zone, c.Fleet.FailoverMin, c.Fleet.FailoverMax = zone, least, most
-	c.SIMs = maps.Clone(sims)
-	for name, s := range sims {
-		if now, there := other.SIMs[name]; there {
-			s.Labels, s.Budget = now.Labels, now.Budget
-		}
-		c.SIMs[name] = s
-	}
-	return c
-}
-
-// differences are the keys whose values differ.
-func differences(a, b Config) []string {
-	keys := []string{}
-	for field := range reflect.TypeFor[Config]().Fields() {
-		if field.Tag.Get("koanf") == "-" {
-			continue
-		}
-		va, vb := reflect.ValueOf(a).FieldByIndex(field.Index), reflect.ValueOf(b).FieldByIndex(field.Index)
-		if !reflect.DeepEqual(va.Interface(), vb.Interface()) {
-			keys = append(keys, field.Tag.Get("koanf"))
-		}
-	}
-	return keys
 }

@@ -124,8 +124,9 @@ func secretMAC(keys *keyring.Keyring, kind Kind, id, secret string) [32]byte {
 
 // Add makes a live key and returns the secret string that its holder
 // presents, which is told this once. Several keys may have one name, as while
-// one replaces another. Errors wrap ErrInvalid or are the store's.
-func Add(ctx context.Context, store storage.Store, keys *keyring.Keyring, name string, scopes []Scope) (string, Key, error) {
+// one replaces another. also, such as an entry in a trail, is part of the same
+// transaction. Errors wrap ErrInvalid, or are the store's or those of also.
+func Add(ctx context.Context, store storage.Store, keys *keyring.Keyring, name string, scopes []Scope, also ...Step) (string, Key, error) {
 	if err := Validate(name, scopes); err != nil {
 		return "", Key{}, err
 	}
@@ -137,12 +138,27 @@ func Add(ctx context.Context, store storage.Store, keys *keyring.Keyring, name s
 			return cmp.Or(err, fmt.Errorf("access: the random key id %s is taken; try again", id))
 		}
 		rec.Created = storage.TimeOf(tx.Now())
-		return table().Put(tx, []byte(id), rec)
+		if err := table().Put(tx, []byte(id), rec); err != nil {
+			return err
+		}
+		return run(tx, rec.key([]byte(id)), also)
 	})
 	if err != nil {
 		return "", Key{}, err
 	}
 	return strings.Join([]string{prefix, id, secret}, "_"), rec.key([]byte(id)), nil
+}
+
+// Step is something more to do in the transaction that changes the key.
+type Step func(tx storage.Tx, k Key) error
+
+func run(tx storage.Tx, k Key, steps []Step) error {
+	for _, step := range steps {
+		if err := step(tx, k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Validate says why there can be no key of that name and those scopes; errors
@@ -201,9 +217,9 @@ func each(tx storage.Tx, do func(id []byte, r record)) error {
 	}
 }
 
-// Revoke ends a key for good; to revoke it again changes nothing. It answers
-// ErrNotFound, or the store's error.
-func Revoke(ctx context.Context, store storage.Store, id string) error {
+// Revoke ends a key for good; to revoke it again changes nothing, and does nothing
+// of also, which is as for Add. It answers ErrNotFound, or the store's error.
+func Revoke(ctx context.Context, store storage.Store, id string, also ...Step) error {
 	if id == "" {
 		return ErrNotFound
 	}
@@ -218,6 +234,9 @@ func Revoke(ctx context.Context, store storage.Store, id string) error {
 			return nil
 		}
 		rec.MAC, rec.Revoked = nil, storage.TimeOf(tx.Now())
-		return table().Put(tx, []byte(id), rec)
+		if err := table().Put(tx, []byte(id), rec); err != nil {
+			return err
+		}
+		return run(tx, rec.key([]byte(id)), also)
 	})
 }

@@ -58,7 +58,7 @@ type Observer interface {
 
 // Dialer is the part of the gateway that asks the modems' networks.
 type Dialer interface {
-	USSD(ctx context.Context, modem, code string) (modem.USSDReply, error)
+	USSD(ctx context.Context, c gateway.Call, modem, code string) (modem.USSDReply, error)
 }
 
 // Operator is the part of the gateway by which operators handle the modems;

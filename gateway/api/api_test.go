@@ -144,9 +144,9 @@ func (s *stub) Modems(ctx context.Context) ([]gateway.Modem, error) {
 	return s.modems, s.enter(ctx, "modems", gateway.Call{})
 }
 
-func (s *stub) USSD(ctx context.Context, name, code string) (modem.USSDReply, error) {
+func (s *stub) USSD(ctx context.Context, c gateway.Call, name, code string) (modem.USSDReply, error) {
 	s.code = code
-	return modem.USSDReply{Text: "1 Balance\n2 Number", More: true}, s.enter(ctx, "ussd "+name, gateway.Call{})
+	return modem.USSDReply{Text: "1 Balance\n2 Number", More: true}, s.enter(ctx, "ussd "+name, c)
 }
 
 func (s *stub) order(ctx context.Context, name, modem, reason string, c gateway.Call) (gateway.Modem, error) {

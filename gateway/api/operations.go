@@ -143,7 +143,7 @@ func (a *api) operations() []operation {
 			description: "For the balance of a SIM and the like. The reply comes when the network has answered, which takes up to a minute; messages go out meanwhile.",
 			scopes:      []access.Scope{access.Admin}, body: USSD{},
 			replies: map[int]any{http.StatusOK: USSDReply{}},
-			errors:  []int{http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout},
+			errors:  []int{http.StatusNotFound, http.StatusConflict, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusInsufficientStorage},
 			lasts:   ussdTime, serve: a.ussd,
 		},
 	}, a.operatorOperations()...)

@@ -85,9 +85,9 @@ type AuditEntry struct {
 	At      time.Time         `json:"at"`
 	Actor   string            `json:"actor" doc:"Who did it: the name of an API key or of a local peer."`
 	ActorID string            `json:"actor_id" doc:"The key's id, or the peer's."`
-	Action  string            `json:"action" doc:"A stable word: modem.pause, modem.resume, modem.drain, modem.reset, modem.budget, modem.budget_clear; there may be more." example:"modem.pause"`
-	Subject string            `json:"subject" doc:"What it was done to, such as the modem's name."`
-	Detail  map[string]string `json:"detail" doc:"What else there is to say: reason; refused, with the code of the problem, where it was not possible; the limits that were set."`
+	Action  string            `json:"action" doc:"A stable word: modem.pause, modem.resume, modem.drain, modem.reset, modem.budget, modem.budget_clear, modem.ussd, config.reload, key.add, key.revoke; there may be more." example:"modem.pause"`
+	Subject string            `json:"subject" doc:"What it was done to: the modem's name, the key's id, or configuration."`
+	Detail  map[string]string `json:"detail" doc:"What else there is to say: reason; refused, with the code of the problem, where it was not possible; the limits that were set; name and scopes of a key; the keys of the configuration that changed."`
 }
 
 const (
@@ -115,7 +115,7 @@ func (a *api) operatorOperations() []operation {
 		{
 			method: http.MethodPost, path: "/v1/modems/{name}/resume",
 			id: "resume", summary: "Let messages go by a modem again",
-			description: "Undoes pause and drain, and ends the rest of a parked modem early.",
+			description: "Undoes pause and drain, also of a modem that is not there any more, and ends the rest of a parked modem early.",
 			scopes:      admin, body: Reason{}, bodyOptional: true, replies: one, errors: ordered,
 			serve: a.ordering(a.gateway.Resume),
 		},

@@ -101,7 +101,7 @@ type Modem struct {
 	SignalDBm    *int       `json:"signal_dbm" doc:"Received signal strength in dBm; null when unknown."`
 	Port         string     `json:"port"`
 	Since        *time.Time `json:"since" doc:"When the status began; null when unknown."`
-	SentToday    int        `json:"sent_today" doc:"Messages that the network took from this SIM since midnight UTC." minimum:"0"`
+	SentToday    int        `json:"sent_today" doc:"Messages that the network took from this SIM today, or may have; the day begins at midnight in budget.zone." minimum:"0"`
 	Notice       string     `json:"notice" doc:"What should be looked into although it may be ready, as that its SIM was exchanged; empty for nothing."`
 	SIM          string     `json:"sim" doc:"The operator's own name of the SIM in it; empty for none."`
 	DayLimit     *int       `json:"day_limit" doc:"What the SIM may send today; null for no limit." minimum:"0"`

@@ -24,7 +24,7 @@ func (a *api) ussd(r *http.Request, c call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	said, err := a.gateway.USSD(r.Context(), r.PathValue("name"), b.Code)
+	said, err := a.gateway.USSD(r.Context(), c.gateway(), r.PathValue("name"), b.Code)
 	if err != nil {
 		return reply{}, err
 	}
