@@ -17,7 +17,9 @@ func TestOpensIsWhenOneMoreMayBegin(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(rt, "SIMs") {
 			b := newBench(zone, drawLimits(rt))
 			b.at(2026, time.March, 30, 22, 0)
-			past(rt, b)
+			for _, c := range past(rt, b) {
+				b.settle(rt, c, Settlement{Result: Taken})
+			}
 			sims = append(sims, b.standing(rt, paris))
 			if b.clock.After(now) {
 				now = b.clock
@@ -73,6 +75,13 @@ func TestOpens(t *testing.T) {
 		if got := Opens(b.clock, sims, Demand{Fresh: c.fresh}, c.waiting); !got.Equal(c.want) {
 			t.Errorf("%d SIMs with %d waiting, to strangers %v: %v, want %v", c.sims, c.waiting, c.fresh, got, c.want)
 		}
+	}
+	for range 2 {
+		b.charge(t, Charge{SIM: paris})
+	}
+	inAir := []Standing{b.standing(t, paris)}
+	if got := Opens(b.clock, inAir, Demand{}, 0); !got.Equal(hour) {
+		t.Errorf("with two in the air it opens at %v, want %v", got, hour)
 	}
 	if got := Opens(b.clock, nil, Demand{}, 0); !got.IsZero() {
 		t.Errorf("without SIMs it opens at %v", got)

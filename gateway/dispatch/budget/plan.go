@@ -44,12 +44,14 @@ func (s Standing) Allowance(now, until time.Time, d Demand) (total int) {
 }
 
 // Opens is from when SIMs of these standings could begin one more message than so
-// many, if each of those is begun as early as it may be and taken at once. Where
-// that is further away than can be told it is a time before; zero if none is known.
+// many, if each of those is begun as early as it may be and taken at once, as is
+// what is in the air. Where that is further away than can be told it is a time
+// before; zero if none is known.
 func Opens(now time.Time, sims []Standing, d Demand, waiting int) time.Time {
 	plans := make([]plan, len(sims))
 	for i, s := range sims {
 		plans[i] = s.plan(now, d)
+		plans[i].land()
 	}
 	var reached time.Time
 	for range mostSteps {
@@ -95,6 +97,19 @@ func (s Standing) plan(now time.Time, d Demand) plan {
 		p.windows[i].refills = refills[:len(refills):len(refills)]
 	}
 	return p
+}
+
+// land has what is in the air taken at the plan's time.
+func (p *plan) land() {
+	for i := range p.windows {
+		w := &p.windows[i]
+		air := w.used
+		for _, r := range w.refills {
+			air -= r.n
+		}
+		w.used -= air
+		w.take(p.at, air)
+	}
 }
 
 // next begins as many as the windows have room for, so many at most, says how

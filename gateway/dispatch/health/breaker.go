@@ -162,7 +162,7 @@ func (b *Book) proves(k *breaker, o outcome) bool {
 
 // unlearn forgets what is usual of reports: messages arrive, and reports don't
 // come any more.
-func (r *route) unlearn() { r.usual, r.answers = rate{}, rate{} }
+func (r *route) unlearn() { r.usual, r.answers, r.silent = rate{}, rate{}, true }
 
 // open opens the breaker of the route, or of the SIM if r is nil.
 func (b *Book) open(s *card, r *route, c cause, why string) {

@@ -18,7 +18,7 @@ type world struct {
 	changes []Change
 }
 
-// fares is how a SIM does in a region. A rate below 0: no such outcome is told.
+// fares is how a SIM does in a region.
 type fares struct{ accept, report, verify float64 }
 
 var (

@@ -12,9 +12,10 @@
 //     row were refused, however slowly.
 //   - Delivery: less than half the delivery reports come that could be
 //     expected: the SIM's own usual rate in that region, or the rate that the
-//     others have at the same time, whichever is less. Those missing in a row
-//     count whole, however slowly they came to be. Without a usual rate, as of
-//     a modem that never reports, missing reports prove nothing.
+//     others have at the same time, whichever is less, and theirs alone before
+//     a usual one is known. Those missing in a row count whole, however slowly
+//     they came to be. Of a SIM whose codes are entered though it never reports
+//     missing reports prove nothing.
 //   - Verification: the rate of entered codes is less than a quarter of what
 //     the other SIMs have in that region at the same time. Without others
 //     codes prove nothing, and a bad hour that all share opens nobody.
@@ -99,6 +100,8 @@ type route struct {
 	delivered count
 	codes     count // this SIM's part of the region's totals
 	times     histogram
+	// silent: codes that it carried were entered, and no report on any came.
+	silent bool
 }
 
 // region has the totals of all SIMs since the start; they never fall.
@@ -167,9 +170,7 @@ func (b *Book) Refused(now time.Time, sim, region string) {
 func (b *Book) Reported(now time.Time, sim, region string, after time.Duration) {
 	b.told(now, sim, region, func(s *card, r *route) {
 		b.due(s, r, true)
-		r.lost = row{}
-		r.answers.fade(b.now, longTerm)
-		r.answers.add(true, manyAnswers)
+		b.answered(r)
 		b.learn(s, r, after)
 		b.prove(s, r, reported)
 	})
@@ -179,9 +180,7 @@ func (b *Book) Reported(now time.Time, sim, region string, after time.Duration) 
 // works, and the rate of deliveries is not touched.
 func (b *Book) Answered(now time.Time, sim, region string) {
 	b.told(now, sim, region, func(s *card, r *route) {
-		r.lost = row{}
-		r.answers.fade(b.now, longTerm)
-		r.answers.add(true, manyAnswers)
+		b.answered(r)
 		b.prove(s, r, reported)
 	})
 }
@@ -205,7 +204,7 @@ func (b *Book) Late(now time.Time, sim, region string, after time.Duration) {
 	b.told(now, sim, region, func(s *card, r *route) {
 		r.delivery.own.fade(b.now, b.p.SlowHalfLife)
 		r.delivery.own.correct()
-		r.lost = row{}
+		r.lost, r.silent = row{}, false
 		r.answers.fade(b.now, longTerm)
 		r.answers.correct()
 		if r.delivered.good < r.delivered.all {
@@ -221,6 +220,9 @@ func (b *Book) Late(now time.Time, sim, region string, after time.Duration) {
 func (b *Book) Verified(now time.Time, sim, region string) {
 	b.told(now, sim, region, func(s *card, r *route) {
 		b.code(r, true)
+		if r.answers.faded(b.now, longTerm).good < oneAnswer {
+			r.silent = true
+		}
 		b.prove(s, r, verified)
 	})
 }
@@ -356,6 +358,13 @@ func (b *Book) enter(s *card, name string) *route {
 func (b *Book) try(r *route, ok bool) {
 	r.success.fade(b.now, b.p.HalfLife)
 	r.success.add(ok, remember*b.p.MinTries)
+}
+
+// answered counts a report of any kind.
+func (b *Book) answered(r *route) {
+	r.lost, r.silent = row{}, false
+	r.answers.fade(b.now, longTerm)
+	r.answers.add(true, manyAnswers)
 }
 
 // code counts a code whose end is known.

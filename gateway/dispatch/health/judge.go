@@ -55,7 +55,7 @@ func (p Policy) limits(c cause) (least, part float64) {
 
 // evidence is what a route shows of this kind; none where there is nothing to
 // hold it against.
-func (b *Book) evidence(r *route, c cause) evidence {
+func (b *Book) evidence(s *card, r *route, c cause) evidence {
 	switch c {
 	case bySuccess:
 		own := r.success.faded(b.now, b.p.HalfLife)
@@ -66,10 +66,11 @@ func (b *Book) evidence(r *route, c cause) evidence {
 			own = count{all: n}
 		}
 		reference := r.usual.faded(b.now, longTerm)
-		if reference.all < b.p.MinReports-slack {
+		known, beside := reference.all >= b.p.MinReports-slack, others.all >= b.p.MinReports-slack
+		switch {
+		case !known && (!beside || b.silent(s, r)):
 			return evidence{}
-		}
-		if others.all >= b.p.MinReports && others.share() < reference.share() {
+		case !known, beside && others.share() < reference.share():
 			reference = others
 		}
 		return against(own, reference)
@@ -89,7 +90,7 @@ func (b *Book) judge(s *card, r *route, c cause) {
 		return
 	}
 	least, part := b.p.limits(c)
-	here := b.evidence(r, c)
+	here := b.evidence(s, r, c)
 	rest, used := b.elsewhere(s, r, c)
 	fine := used
 	if rest.all >= 1 {
@@ -125,7 +126,7 @@ func (b *Book) elsewhere(s *card, r *route, c cause) (rest evidence, used bool) 
 		if o == r || o.breaker.open {
 			continue
 		}
-		rest = rest.plus(b.evidence(o, c))
+		rest = rest.plus(b.evidence(s, o, c))
 		used = used || o.success.faded(b.now, b.p.HalfLife).all >= 1
 	}
 	return rest, used

@@ -46,6 +46,7 @@ type routeRecord struct {
 	Times    []float32     `cbor:"10,keyasint,omitempty"` // without the last zeros
 	TimesAt  int64         `cbor:"11,keyasint,omitempty"`
 	Lost     rowRecord     `cbor:"12,keyasint,omitempty"`
+	Silent   bool          `cbor:"13,keyasint,omitempty"`
 }
 
 // rateRecord is a rate, and for a window what the others did beside it.
@@ -140,7 +141,7 @@ func (s *card) record() record {
 			Region: r.name, Seen: micro(r.seen), Breaker: r.breaker.record(), Row: r.row.record(),
 			Success: r.success.record(), Delivery: r.delivery.record(), Verified: r.verified.record(),
 			Usual: r.usual.record(), Answers: r.answers.record(), Times: times, TimesAt: micro(r.times.at),
-			Lost: r.lost.record(),
+			Lost: r.lost.record(), Silent: r.silent,
 		})
 	}
 	return c
@@ -168,7 +169,7 @@ func (w row) record() rowRecord {
 // restoreRoute makes a route of the SIM, and tells its operator's report times.
 func (b *Book) restoreRoute(s *card, c routeRecord) {
 	r := b.enter(s, c.Region)
-	r.seen = b.past(c.Seen)
+	r.seen, r.silent = b.past(c.Seen), c.Silent
 	r.breaker, r.row, r.lost = b.restoreBreaker(c.Breaker), b.restoreRow(c.Row), b.restoreRow(c.Lost)
 	r.success, r.usual, r.answers = b.restoreRate(c.Success), b.restoreRate(c.Usual), b.restoreRate(c.Answers)
 	b.restoreWindow(&r.delivery, c.Delivery)

@@ -107,6 +107,19 @@ func TestReportsOfTheOnlySIMStop(t *testing.T) {
 	w.want("open a")
 }
 
+// One with little of its own to compare with is held against the others: new, or
+// with a few reports.
+func TestSwallowsFromTheFirstDay(t *testing.T) {
+	for _, before := range []int{0, 3, 10, 15, 20, 25} {
+		w := newWorld(t)
+		w.run(before, "FR", fleet(fares{1, 1, 0}))
+		if n := w.until(60, "a", "FR", with(fleet(fares{1, 1, 0}), swallows)); n > 25 {
+			t.Errorf("after %d messages: caught after %d more", before, n)
+		}
+		w.want("open a")
+	}
+}
+
 func TestSwallowsWithoutEverReporting(t *testing.T) {
 	w := newWorld(t)
 	w.run(200, "FR", with(fleet(well), mute))

@@ -94,7 +94,7 @@ func TestFewOthersProveNothing(t *testing.T) {
 	w := newWorld(t)
 	for i := range 60 {
 		w.send("a", "FR", swallows)
-		if i < 18 {
+		if i < 9 {
 			w.send("b", "FR", fares{1, 1, 1})
 		}
 	}

@@ -20,6 +20,8 @@ const (
 	// fewAnswers is how many reports show that there are reports: three, less
 	// what fades of them within some hours.
 	fewAnswers = 2.5
+	// oneAnswer is a report, less what fades of it within some days.
+	oneAnswer = 0.25
 	// quantile of the times that are waited for.
 	quantile = 0.95
 )
@@ -115,14 +117,16 @@ func (b *Book) timesOf(at place) *histogram {
 // Usual is the time from acceptance by which 95 % of the delivered reports
 // have come: as the SIM has it in the region, or else its operator there, or
 // else the SIM everywhere; Policy.DefaultWait before enough have come. It is
-// known only where most reports that were due have come, at least three;
-// elsewhere a report that is missing says nothing, and nobody should wait.
+// known only where most reports that were due have come, at least three, or
+// come to the others in the region; elsewhere, and of a SIM whose codes are
+// entered though it never reports, a report that is missing says nothing, and
+// nobody should wait.
 func (b *Book) Usual(now time.Time, sim, region string) (late time.Duration, known bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.advance(now)
 	s := b.sims[sim]
-	if s == nil || !s.reports(b.now, region) {
+	if s == nil || !b.reports(s, region) {
 		return 0, false
 	}
 	if r := s.routes[region]; r != nil {
@@ -148,18 +152,49 @@ func (b *Book) Usual(now time.Time, sim, region string) (late time.Duration, kno
 }
 
 // reports says whether reports come: in the region if that can be told, or
-// else anywhere.
-func (s *card) reports(now time.Time, region string) bool {
+// else anywhere, or else to the others in the region.
+func (b *Book) reports(s *card, region string) bool {
 	var all count
 	for _, r := range s.list {
-		c := r.answers.faded(now, longTerm)
+		c := r.answers.faded(b.now, longTerm)
 		if r.name == region && c.all >= fewAnswers {
-			return c.good > c.all/2
+			all = c
+			break
 		}
 		all.good += c.good
 		all.all += c.all
 	}
-	return all.good >= fewAnswers && all.good > all.all/2
+	if all.good >= fewAnswers && all.good > all.all/2 {
+		return true
+	}
+	r := s.routes[region]
+	return r != nil && !b.silent(s, r) && b.othersReport(r)
+}
+
+// silent says whether the SIM is known to work without reports: in the region, or
+// wherever it was used.
+func (b *Book) silent(s *card, r *route) bool {
+	silent := false
+	for _, o := range s.list {
+		if o.answers.faded(b.now, longTerm).good >= oneAnswer {
+			return r.silent
+		}
+		silent = silent || o.silent
+	}
+	return silent
+}
+
+// othersReport says whether most reports come to the others in the region: at the
+// time of its own outcomes, or else since the start.
+func (b *Book) othersReport(r *route) bool {
+	totals := r.region.delivered.minus(r.delivered)
+	_, others := r.delivery.faded(b.now, b.p.SlowHalfLife)
+	met := totals.minus(r.delivery.seen)
+	others.good, others.all = others.good+met.good, others.all+met.all
+	if others.all < fewAnswers {
+		others = totals
+	}
+	return others.good >= fewAnswers && others.good > others.all/2
 }
 
 // late is a histogram's answer within the bounds, if it has enough.

@@ -62,16 +62,53 @@ func TestUsualFallsBack(t *testing.T) {
 	w.usual("c", "FR", 45*s, true)
 	// Where reports don't come, nobody waits for them.
 	for range 4 {
-		w.Missing(w.now, "a", "DE")
+		w.Missing(w.now, "a", "ES")
 	}
-	w.usual("a", "DE", 0, false)
+	w.usual("a", "ES", 0, false)
 	w.usual("a", "FR", 30*s, true)
 	// Nor anywhere new, once most are missing.
 	w.usual("a", "IT", 30*s, true)
 	for range 40 {
-		w.Missing(w.now, "a", "DE")
+		w.Missing(w.now, "a", "ES")
 	}
 	w.usual("a", "IT", 0, false)
+}
+
+// Where the others get reports, they are waited for, however few the SIM has had:
+// until it shows that it works without.
+func TestUsualWhereTheOthersReport(t *testing.T) {
+	w := newWorld(t)
+	for range 3 {
+		w.Reported(w.now, "b", "FR", 20*time.Second)
+	}
+	w.Accepted(w.now, "a", "FR") // a new one
+	w.usual("a", "FR", 45*time.Second, true)
+	w.Missing(w.now, "a", "FR")
+	w.Missing(w.now, "a", "FR")
+	w.usual("a", "FR", 45*time.Second, true)
+	w.Verified(w.now, "a", "FR")
+	w.usual("a", "FR", 0, false)
+	w.usual("a", "DE", 0, false)
+	again := reload(t, w)
+	again.usual("a", "FR", 0, false)
+	w.Reported(w.now, "a", "FR", 20*time.Second)
+	w.usual("a", "FR", 45*time.Second, true)
+
+	// One whose reports have stopped is waited for while those of others come.
+	for range 3 {
+		w.Reported(w.now, "c", "FR", 20*time.Second)
+	}
+	for range 9 {
+		w.Missing(w.now, "c", "FR")
+		w.Reported(w.now, "b", "FR", 20*time.Second)
+	}
+	w.usual("c", "FR", 45*time.Second, true)
+	// Where they have stopped for all nobody is.
+	for range 30 {
+		w.Missing(w.now, "b", "FR")
+		w.Missing(w.now, "c", "FR")
+	}
+	w.usual("c", "FR", 0, false)
 }
 
 func TestUsualIsNotKnownOfAMuteModem(t *testing.T) {
