@@ -66,7 +66,6 @@ func TestBudgetErrors(t *testing.T) {
 	const sim = "[sim.left]\nimsi = \"208011234567890\"\n[sim.left.budget]\n"
 	for text, want := range map[string]string{
 		"[budget]\nper_month = -1":                                    "budget.per_month = -1 is negative",
-		"[budget]\nper_day = 9\nper_month = 8":                        "budget.per_day = 9 can never be reached: per_month = 8",
 		"[budget]\nreserve = 91":                                      "budget.reserve = 91 is out of range",
 		"[budget]\nreserve = 90":                                      "",
 		"[budget]\nlow = -1":                                          "budget.low must be between 0 and 99 percent",

@@ -60,24 +60,10 @@ func (l *Limits) settings() []setting {
 	}
 }
 
-// bounds are, for each limit, those that bound it: what counts towards it counts
-// towards them, in the same time or a longer one.
-func bounds() map[string][]string {
-	return map[string][]string{
-		"per_minute":           {"per_hour", "per_day", "per_month", "segments_per_day", "segments_per_month"},
-		"per_hour":             {"per_day", "per_month", "segments_per_day", "segments_per_month"},
-		"per_day":              {"per_month", "segments_per_day", "segments_per_month"},
-		"per_month":            {"segments_per_month"},
-		"segments_per_day":     {"segments_per_month"},
-		"recipients_per_month": {"per_month", "segments_per_month"},
-		"notices_per_minute":   {"notices_per_day", "per_minute", "per_hour", "per_day", "per_month"},
-		"notices_per_day":      {"per_day", "per_month"},
-	}
-}
-
-// Validate answers an error that names the limit that can't be meant so, or nil.
+// Validate answers an error that names the limit that can't be meant so, or nil. One
+// that another keeps from ever being reached is no error: whoever lowers a limit in
+// a hurry need not look at all others.
 func (l Limits) Validate() error {
-	values := map[string]int{}
 	for _, s := range l.settings() {
 		switch v := *s.value; {
 		case v < 0:
@@ -85,7 +71,6 @@ func (l Limits) Validate() error {
 		case v > highest:
 			return fmt.Errorf("%s = %d is more than %d; 0 is no limit", s.key, v, highest)
 		}
-		values[s.key] = *s.value
 	}
 	switch {
 	case l.Reserve > maxReserve:
@@ -97,13 +82,6 @@ func (l Limits) Validate() error {
 	}
 	if err := l.validateWarmUp(); err != nil {
 		return err
-	}
-	for _, s := range l.settings() {
-		for _, bound := range bounds()[s.key] {
-			if values[bound] > 0 && *s.value > values[bound] {
-				return fmt.Errorf("%s = %d can never be reached: %s = %d is less", s.key, *s.value, bound, values[bound])
-			}
-		}
 	}
 	return l.validateReserve()
 }
