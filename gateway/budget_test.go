@@ -99,9 +99,9 @@ func TestLimitsThatCannotBe(t *testing.T) {
 				}
 			}
 		}
-		// Limits that contradict one another, or a warm-up to nothing.
+		// A warm-up to nothing, or a reserve of nearly all.
 		for _, b := range []Budget{
-			{PerHour: limitOf(3), PerDay: limitOf(2)}, {WarmUpDays: limitOf(3), WarmUpStart: limitOf(1)}, {Reserve: limitOf(91)},
+			{WarmUpDays: limitOf(3), WarmUpStart: limitOf(1)}, {Reserve: limitOf(91)},
 		} {
 			_, err := s.gw.SetBudget(t.Context(), ops, "a", b)
 			s.refusedWith(err, CodeInvalidField)

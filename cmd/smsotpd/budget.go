@@ -54,7 +54,7 @@ The limits that are not given stay as they were set before; with --clear they
 are forgotten first. 0 lifts a limit. --clear alone lets the configuration count again.`,
 		Example: `  smsotpd modems budget front --per-day 100 --per-hour 20
   smsotpd modems budget front --clear`,
-		Args: cobra.ExactArgs(1),
+		Args: oneModem,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var given api.Limits
 			some := false

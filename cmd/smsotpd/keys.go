@@ -49,7 +49,11 @@ be read, and with it everything can.`,
 			if err != nil {
 				return err
 			}
-			if err := keyring.Init(config.KeyFile); err != nil {
+			err = keyring.Init(config.KeyFile)
+			if errors.Is(err, keyring.ErrMasterExists) {
+				return fmt.Errorf("%w; it stays as it is; another goes to a file of its own: --key-file", err)
+			}
+			if err != nil {
 				return err
 			}
 			fmt.Fprintf(p.stderr, "made %s; keep a copy apart from the state directory\n", config.KeyFile)

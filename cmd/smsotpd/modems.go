@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -69,7 +68,7 @@ change a PIN are not sent.`,
 			}
 			c.http.Timeout = ussdPatience
 			var said api.USSDReply
-			path := "/v1/modems/" + url.PathEscape(args[0]) + "/ussd"
+			path := modemPath(args[0]) + "/ussd"
 			if err := c.call(cmd.Context(), http.MethodPost, path, api.USSD{Code: args[1]}, &said); err != nil {
 				return noDaemonHint(err)
 			}

@@ -164,9 +164,10 @@ func (m *month) carriers(s *monthStart) (all []string) {
 }
 
 // judgeRefusals: a code is refused only if what waits already takes all that the
-// SIMs could send in its life.
+// SIMs could send in nine tenths of the time in which it may be begun; the rest is
+// for what others take in the air.
 func (m *month) judgeRefusals(ledgers []*monthLedger) {
-	const life = 5*time.Minute - 20*time.Second
+	const life = 9 * (5*time.Minute - 20*time.Second) / 10
 	refused, shown := 0, 0
 	for i, s := range m.starts {
 		if s.refusal == nil {

@@ -82,7 +82,7 @@ func (p *program) orderCommand(o order) *cobra.Command {
 	var body api.Reason
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: o.use, Short: o.short, Long: o.long, Example: o.example, Args: cobra.ExactArgs(1),
+		Use: o.use, Short: o.short, Long: o.long, Example: o.example, Args: oneModem,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := target(cmd.Flags())
 			if err != nil {
@@ -115,6 +115,17 @@ func (p *program) orderCommand(o order) *cobra.Command {
 }
 
 func modemPath(name string) string { return "/v1/modems/" + url.PathEscape(name) }
+
+// oneModem wants one argument, a modem's name.
+func oneModem(cmd *cobra.Command, args []string) error {
+	if err := cobra.ExactArgs(1)(cmd, args); err != nil {
+		return err
+	}
+	if args[0] == "" {
+		return usagef("the modem's name is empty; smsotpd modems lists them")
+	}
+	return nil
+}
 
 func printJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)

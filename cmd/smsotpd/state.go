@@ -39,7 +39,7 @@ func openState(ctx context.Context, config Config, options bolt.Options) (*state
 	}
 	keys, err := keyring.Open(config.StateDir, master)
 	if errors.Is(err, keyring.ErrWrongMaster) {
-		return nil, configf("%w: %s is not the key of %s", err, config.KeyFile, config.StateDir)
+		return nil, configf("%w: %s is not the key of %s; give the one that it was made with by --key-file, or another --state-dir", err, config.KeyFile, config.StateDir)
 	}
 	if err != nil {
 		return nil, err

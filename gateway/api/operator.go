@@ -197,9 +197,9 @@ func waitParameter() parameter {
 func (a *api) drain(r *http.Request, c call) (reply, error) {
 	wait := defaultDrain
 	if text, given := c.query["wait"]; given {
-		seconds, err := wholeFrom(text, 0, int(maxDrain/time.Second))
+		seconds, err := wholeFrom("wait", text, 0, int(maxDrain/time.Second))
 		if err != nil {
-			return reply{}, invalidParameter("wait")
+			return reply{}, err
 		}
 		wait = time.Duration(seconds) * time.Second
 	}

@@ -30,30 +30,33 @@ type span[ID any] struct {
 // pageOf reads the parameters limit, before and after.
 func pageOf[ID any](query map[string]string, parse func(string) (ID, error)) (span[ID], error) {
 	p := span[ID]{limit: defaultPage}
-	for name, set := range map[string]func(string) error{
-		"limit":  func(s string) (err error) { p.limit, err = wholeFrom(s, 1, maxPage); return err },
-		"before": func(s string) (err error) { p.before, err = parse(s); return err },
-		"after":  func(s string) (err error) { p.after, err = parse(s); return err },
-	} {
-		if text, given := query[name]; given && set(text) != nil {
-			return p, invalidParameter(name)
+	if text, given := query["limit"]; given {
+		n, err := wholeFrom("limit", text, 1, maxPage)
+		if err != nil {
+			return p, err
+		}
+		p.limit = n
+	}
+	for name, bound := range map[string]*ID{"before": &p.before, "after": &p.after} {
+		if text, given := query[name]; given {
+			id, err := parse(text)
+			if err != nil {
+				return p, invalidField(name, "The parameter must be the id of something that was listed.")
+			}
+			*bound = id
 		}
 	}
 	return p, nil
 }
 
-func invalidParameter(name string) *Problem {
-	return invalidField(name, "This is no value that the parameter can have.")
-}
-
-// wholeFrom is a number from low to high, written in digits and no longer than
-// it must be.
-func wholeFrom(s string, low, high int) (int, error) {
+// wholeFrom is the parameter's number from low to high, written in digits and no
+// longer than it must be.
+func wholeFrom(name, s string, low, high int) (int, error) {
 	n, err := strconv.Atoi(s)
-	if err == nil && (n < low || n > high || strconv.Itoa(n) != s) {
-		err = strconv.ErrRange
+	if err != nil || n < low || n > high || strconv.Itoa(n) != s {
+		return 0, invalidField(name, fmt.Sprintf("The parameter must be a whole number from %d to %d.", low, high))
 	}
-	return n, err
+	return n, nil
 }
 
 // cutPage is the page of what was found, which was asked for one more than it

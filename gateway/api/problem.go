@@ -46,7 +46,12 @@ type Problem struct {
 }
 
 // Error is the code and the detail; both are safe to show.
-func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
+func (p *Problem) Error() string {
+	if p.Field == "" || p.Field == wholeBody {
+		return p.Code + ": " + p.Detail
+	}
+	return p.Code + ": " + p.Field + ": " + p.Detail
+}
 
 func newProblem(status int, code, detail string) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Code: code, Detail: detail}
