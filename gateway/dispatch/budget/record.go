@@ -88,7 +88,7 @@ const (
 	farBack = 2
 	// longestAir is longer than any attempt lasts: what is in the air for so
 	// long was lost with its message, and nobody will settle it.
-	longestAir = storage.Time(24 * 60 * minute)
+	longestAir = 24 * 60 * minute
 )
 
 func (r *record) month() int { return monthOf(r.Day) }
