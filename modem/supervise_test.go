@@ -415,6 +415,7 @@ func TestSIMChanged(t *testing.T) {
 		s.net.Modems()[0].Unplug()
 		<-line.Closed()
 		s.bay.put("/dev/ttyUSB0", dial(s.modem(sim.ModemConfig{IMEI: imei, IMSI: "001010000000002"}), 0), quectel)
+		s.within(10*time.Second, "other SIM", func() bool { return s.status("ttyUSB0").IMSI == "001010000000002" })
 		s.within(10*time.Second, "ready modem", s.isReady("ttyUSB0"))
 		if s.events.count(modem.EventSIMChanged) != 1 || !strings.Contains(s.status("ttyUSB0").Notice, "another SIM") {
 			t.Errorf("%v, %+v", s.events.kinds(""), s.status("ttyUSB0"))

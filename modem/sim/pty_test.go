@@ -364,9 +364,9 @@ func benchmarkCMGS(b *testing.B, c *client) {
 // the others when its port is opened.
 func TestFleet(t *testing.T) {
 	const modems = 300
+	dir := t.TempDir() // it goes after all that is in it
 	n := NewNetwork(NetworkConfig{Air: Fixed(0)})
 	t.Cleanup(n.Close)
-	dir := t.TempDir()
 	for i := range modems {
 		m, err := n.NewModem(ModemConfig{})
 		if err != nil {
