@@ -3,6 +3,7 @@ package dispatch
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"smsotpd/gateway/dispatch/budget"
 	"smsotpd/gateway/dispatch/route"
 	"smsotpd/gateway/queue"
+	"smsotpd/storage"
 )
 
 // most is the most messages that one SIM was given within d.
@@ -270,6 +272,30 @@ func TestLastRecipientTwice(t *testing.T) {
 		other := h.enqueueTo(bob, 5*time.Minute)
 		h.pass(time.Minute)
 		h.want(other, queue.Queued)
+		h.stop()
+	})
+}
+
+// What is being sent is for its recipient still, and counts among what the SIM has for
+// those that it knows until the line is told.
+func TestWhatIsSentIsForWhomItKnows(t *testing.T) {
+	inHall(t, func(t *testing.T, h *hall) {
+		h.run()
+		h.sim(simA, 10*time.Second)
+		h.pass(0)
+		h.code(alice)
+		h.pass(15 * time.Second)
+		id := h.code(alice)
+		h.pass(5 * time.Second)
+		m := h.want(id, queue.Sending)
+		h.must(h.store.View(t.Context(), func(tx storage.Tx) error {
+			w, err := h.d.want(tx, id, m)
+			if !slices.Equal(w.acquainted(), []string{simA}) {
+				t.Errorf("%v", w.acquainted())
+			}
+			return err
+		}))
+		h.pass(10 * time.Second)
 		h.stop()
 	})
 }

@@ -117,7 +117,8 @@ func (d *Dispatcher) want(tx storage.Tx, id queue.ID, m queue.Message) (want, er
 		number = to
 	}
 	w.way = wayKey{d.index.ruleOf(m.Region, number, m.Lane), m.Region}
-	if len(m.Number) == 0 || m.State != queue.Queued {
+	// One that is being sent counts as waiting until its line is told.
+	if len(m.Number) == 0 || m.State != queue.Queued && m.State != queue.Sending {
 		return w, nil
 	}
 	known, err := d.o.Ledger.Contact(tx, m.Number)
