@@ -84,22 +84,16 @@ type orders struct {
 	unparkedAt time.Time
 }
 
-// order hands over a wish, and closes the line. It returns false where there is
-// no open port.
+// order hands over a wish; the worker, whose work is interrupted, closes the line
+// and carries it out. It returns false where there is no open port.
 func (w *worker) order(r resetOrder) bool {
 	w.mu.Lock()
-	interrupt, line := w.orders.interrupt, w.line
-	if interrupt != nil {
-		w.orders.resets = append(w.orders.resets, r)
-	}
-	w.mu.Unlock()
-	if interrupt == nil {
+	defer w.mu.Unlock()
+	if w.orders.interrupt == nil {
 		return false
 	}
-	if line != nil {
-		line.close(errReset)
-	}
-	interrupt()
+	w.orders.resets = append(w.orders.resets, r)
+	w.orders.interrupt()
 	return true
 }
 

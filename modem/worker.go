@@ -153,14 +153,13 @@ func (w *worker) serve(ctx context.Context, c candidate) (impression string, err
 			w.ready(s, c)
 			err = w.operate(work, s)
 		}
-		// The line is closed before the work is interrupted, and seen closed.
-		interrupted := (work.Err() != nil || errors.Is(err, errReset)) && ctx.Err() == nil
+		interrupted := work.Err() != nil && ctx.Err() == nil
 		over()
 		w.countRestarts(s)
 		switch {
 		case interrupted && w.obey(ctx, s):
 			return "", errReset
-		case interrupted && (errors.Is(err, context.Canceled) || errors.Is(err, errReset)):
+		case interrupted && errors.Is(err, context.Canceled):
 			err = errSuspect // all is prepared anew
 		case errors.Is(err, errSuspect):
 			w.happened(EventResync, "")

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"time"
 )
@@ -18,6 +19,16 @@ func NewestKey(at time.Time) [8]byte {
 // NewestTime is the time, to the microsecond, that a NewestKey is of.
 func NewestTime(key [8]byte) time.Time {
 	return Time(^binary.BigEndian.Uint64(key[:])).Time() //nolint:gosec // as NewestKey made it
+}
+
+// ParseKey reads a key as hex prints it, and nothing else, into key; it says whether
+// that is one.
+func ParseKey(key []byte, s string) bool {
+	if len(s) != hex.EncodedLen(len(key)) {
+		return false
+	}
+	_, err := hex.Decode(key, []byte(s))
+	return err == nil && hex.EncodeToString(key) == s
 }
 
 // Newest returns up to limit records of a table whose newest come first, as read

@@ -1,8 +1,10 @@
 package storage_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,5 +61,19 @@ func TestNewest(t *testing.T) {
 	}
 	if _, err := storage.Newest(tx, table, none[:], none[:], 10, read); !errors.Is(err, storage.ErrForeign) {
 		t.Errorf("a key of another length: %v", err)
+	}
+}
+
+func TestParseKey(t *testing.T) {
+	key := storage.NewestKey(time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	printed := hex.EncodeToString(key[:])
+	var read [8]byte
+	if !storage.ParseKey(read[:], printed) || read != key {
+		t.Errorf("%x", read)
+	}
+	for _, bad := range []string{"", printed[1:], printed + "00", strings.ToUpper(printed), printed[:15] + "g"} {
+		if storage.ParseKey(read[:], bad) {
+			t.Errorf("%q was read", bad)
+		}
 	}
 }

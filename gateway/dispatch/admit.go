@@ -128,7 +128,7 @@ func (x *index) letInKnown(a Admission, known []string, now time.Time) (cancel f
 		if c == nil || !c.scarce() || len(c.lines) == 0 || c.heldBack() {
 			continue
 		}
-		if own, stands := x.policy.carries(rule, c.sim); a.By == "" && !own && !stands {
+		if a.By == "" && !x.carries(rule, c) {
 			continue
 		}
 		waits := x.acquainted[imsi]

@@ -110,11 +110,18 @@ func (x *index) counted(rule int, now time.Time) (all, of []*card) {
 			continue
 		}
 		all = append(all, sim)
-		if own, stands := x.policy.carries(rule, sim.sim); own || stands {
+		if x.carries(rule, sim) {
 			of = append(of, sim)
 		}
 	}
 	return all, of
+}
+
+// carries says whether the SIM may carry the rule's messages, or stand in for those
+// that do.
+func (x *index) carries(rule int, c *card) bool {
+	named, standsIn := x.policy.carries(rule, c.sim)
+	return named || standsIn
 }
 
 // measure finds out a capacity.
@@ -180,9 +187,7 @@ func (x *index) within(rule, other int) bool {
 		return true
 	}
 	for _, sim := range x.cards {
-		own, stands := x.policy.carries(rule, sim.sim)
-		otherOwn, otherStands := x.policy.carries(other, sim.sim)
-		if (own || stands) && !otherOwn && !otherStands {
+		if x.carries(rule, sim) && !x.carries(other, sim) {
 			return false
 		}
 	}
@@ -194,10 +199,7 @@ func (c *card) scarce() bool { return c.standing.Recipients.Limit > 0 }
 
 // left is how many such messages the SIM may begin in a time.
 func (c *card) left(now time.Time, life time.Duration, d budget.Demand) int {
-	at := c.saidAt
-	if !c.said.IsZero() {
-		at = c.storeTime(now)
-	}
+	at := c.storeTime(now)
 	return c.standing.Allowance(at, at.Add(life), d)
 }
 

@@ -56,10 +56,7 @@ func (id ID) String() string { return hex.EncodeToString(id[:]) }
 // ParseID reads an ID, or answers ErrBadID.
 func ParseID(s string) (ID, error) {
 	var id ID
-	if len(s) != hex.EncodedLen(len(id)) {
-		return id, ErrBadID
-	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil || id.String() != s {
+	if !storage.ParseKey(id[:], s) {
 		return ID{}, ErrBadID
 	}
 	return id, nil
